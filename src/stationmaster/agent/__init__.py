@@ -1,0 +1,1 @@
+"""The agent of an instance: facts, repository files, jobs."""

@@ -1,0 +1,39 @@
+"""Time, passed in. Wall time is for people and signatures; intervals run on a clock that counts through suspend."""
+
+from __future__ import annotations
+
+import datetime
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What the rest of the code may know about time."""
+
+    def now(self) -> datetime.datetime:
+        """Wall time, timezone-aware, UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that never goes back and runs through suspend (ha-protocol R2, R5)."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait; the caller reads the clock again afterwards, since a machine may have slept longer."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> datetime.datetime:
+        """Wall time, timezone-aware, UTC."""
+        return datetime.datetime.now(datetime.UTC)
+
+    def monotonic(self) -> float:
+        """Seconds of CLOCK_BOOTTIME."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def sleep(self, seconds: float) -> None:
+        """Block this thread."""
+        time.sleep(max(0.0, seconds))

@@ -1,0 +1,165 @@
+"""Files: every write the rest of the code makes goes through one ``Files`` object.
+
+Twins that crash after the n-th effect, or run out of space, subclass it; that is how the interrupt-anywhere tests reach
+each point of a publish.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import BinaryIO
+
+from stationmaster.model import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Space:
+    """Room on the file system that holds a path, in bytes; ``available_bytes`` is what an ordinary user may take."""
+
+    total_bytes: int
+    available_bytes: int
+
+
+class Files:
+    """The real file system. Methods that change something are single effects: each either happened or did not."""
+
+    def write_atomic(self, path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+        """Replace ``path`` by ``content``: readers see the old or the new bytes, also after a power cut."""
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fchmod(stream.fileno(), mode)
+                if durable:
+                    os.fsync(stream.fileno())
+            os.replace(name, path)
+        except BaseException:
+            self.remove(Path(name))
+            raise
+        if durable:
+            self.sync_directory(path.parent)
+
+    def create_exclusive(self, path: Path, content: bytes, *, mode: int = 0o644) -> bool:
+        """Make ``path`` with ``content`` by link(2); False when somebody was there first (ha-protocol R1)."""
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fchmod(stream.fileno(), mode)
+                os.fsync(stream.fileno())
+            return self.link(Path(name), path)
+        finally:
+            self.remove(Path(name))
+
+    def link(self, source: Path, target: Path) -> bool:
+        """Hard link; False when ``target`` exists already."""
+        try:
+            os.link(source, target)
+        except FileExistsError:
+            return False
+        return True
+
+    def rename(self, source: Path, target: Path) -> None:
+        """One rename(2): replaces ``target`` in one step."""
+        os.replace(source, target)
+
+    def replace_symlink(self, link: Path, target: str) -> None:
+        """Point ``link`` at ``target`` in one rename; a reader sees the former or the new target, never none."""
+        temporary = link.with_name(f".{link.name}.{os.getpid()}.{id(target):x}")
+        self.remove(temporary)
+        os.symlink(target, temporary)
+        os.replace(temporary, link)
+
+    def make_directory(self, path: Path, *, mode: int = 0o755) -> None:
+        """Make ``path`` and its parents; existing ones are left as they are."""
+        path.mkdir(mode=mode, parents=True, exist_ok=True)
+
+    def make_directory_exclusive(self, path: Path, *, mode: int = 0o755) -> bool:
+        """mkdir(2); False when somebody was there first."""
+        try:
+            path.mkdir(mode=mode)
+        except FileExistsError:
+            return False
+        return True
+
+    def open_append(self, path: Path) -> BinaryIO:
+        """Open for adding at the end: a download that resumes."""
+        return path.open("ab", buffering=0)
+
+    def truncate(self, path: Path) -> None:
+        """Throw away the bytes of a download that cannot be resumed."""
+        path.write_bytes(b"")
+
+    def sync_file(self, stream: BinaryIO) -> None:
+        """Make the bytes written so far survive a power cut."""
+        os.fsync(stream.fileno())
+
+    def sync_directory(self, path: Path) -> None:
+        """Make the names in ``path`` survive a power cut."""
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        except OSError as exc:
+            if exc.errno not in (errno.EINVAL, errno.ENOTSUP):  # some FUSE file systems cannot sync a directory
+                raise
+        finally:
+            os.close(descriptor)
+
+    def remove(self, path: Path) -> None:
+        """Remove a file or link; one that is not there is fine."""
+        path.unlink(missing_ok=True)
+
+    def remove_tree(self, path: Path) -> None:
+        """Remove a directory and all below it; one that is not there is fine. Never follows links."""
+        shutil.rmtree(
+            path, ignore_errors=False, onerror=None
+        ) if path.is_dir() and not path.is_symlink() else self.remove(path)
+
+    def set_mtime(self, path: Path, seconds: int) -> None:
+        """Equal times on all volumes, since nginx makes the ETag from time and size (engines.md, nginx)."""
+        os.utime(path, (seconds, seconds))
+
+    def set_mode(self, path: Path, mode: int) -> None:
+        """chmod(2)."""
+        path.chmod(mode)
+
+    def set_owner(self, path: Path, user: str, group: str) -> None:
+        """chown(2) by name."""
+        shutil.chown(path, user, group)
+
+    def space(self, path: Path) -> Space:
+        """Room where ``path`` lies."""
+        status = os.statvfs(path)
+        return Space(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
+
+    def copy(self, source: Path, target: Path) -> None:
+        """Copy bytes and mode."""
+        shutil.copyfile(source, target)
+        shutil.copymode(source, target)
+
+    def temporary_directory(self, *, prefix: str) -> tempfile.TemporaryDirectory[str]:
+        """A private directory that goes when its context ends."""
+        return tempfile.TemporaryDirectory(prefix=prefix)
+
+
+def read_text_or_none(path: Path) -> str | None:
+    """The text of ``path``, or None when there is no such file."""
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def read_required(path: Path, *, what: str, hint: str) -> bytes:
+    """The bytes of ``path``; a HostError naming ``what`` and the path when it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise errors.HostError(f"Cannot read {what} {path}: {exc.strerror}.", hint=hint) from exc

@@ -1,0 +1,142 @@
+"""HTTP towards others: pooled connections, one trust store, an optional forward proxy. Redirects are the caller's."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import ssl
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import urllib3
+import urllib3.exceptions
+
+from stationmaster.model import errors
+
+
+@dataclasses.dataclass(frozen=True)
+class Response:
+    """An answer read whole; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class StreamedResponse:
+    """An answer whose body is read piece by piece."""
+
+    def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
+        self._response = response
+        self.status = response.status
+        self.headers = {name.lower(): value for name, value in response.headers.items()}
+
+    def pieces(self, size: int = 1 << 18) -> Iterator[bytes]:
+        """The body as it comes over the wire, undecoded; raises errors.PeerError when the connection breaks."""
+        try:
+            yield from self._response.stream(size, decode_content=False)
+        except (urllib3.exceptions.HTTPError, OSError, ssl.SSLError) as exc:
+            raise errors.PeerError(f"The connection broke while reading: {exc}.") from exc
+
+
+class Http:
+    """One pool of connections. Not tied to a host; safe to use from several threads."""
+
+    def __init__(
+        self,
+        *,
+        ca_file: Path | None = None,
+        client_certificate: tuple[Path, Path] | None = None,
+        proxy_url: str | None = None,
+        connections_per_host: int = 8,
+        is_tls_verified: bool = True,
+    ) -> None:
+        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
+        if not is_tls_verified:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if client_certificate:
+            context.load_cert_chain(*(str(path) for path in client_certificate))
+        if proxy_url:
+            self._pool: urllib3.PoolManager = urllib3.ProxyManager(
+                proxy_url, ssl_context=context, maxsize=connections_per_host, block=False, num_pools=64
+            )
+        else:
+            self._pool = urllib3.PoolManager(
+                ssl_context=context, maxsize=connections_per_host, block=False, num_pools=64
+            )
+
+    def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        timeout: float = 30.0,
+    ) -> Response:
+        """One request, no retry, no redirect. Raises errors.PeerError when no answer came."""
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                headers=dict(headers or {}),
+                body=body,
+                timeout=urllib3.Timeout(connect=min(timeout, 10.0), read=timeout),
+                retries=False,
+                redirect=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError, ssl.SSLError) as exc:
+            raise errors.PeerError(f"No answer from {_origin(url)}: {_reason(exc)}.") from exc
+        return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
+
+    @contextlib.contextmanager
+    def stream(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        connect_timeout: float = 10.0,
+        read_timeout: float = 30.0,
+    ) -> Iterator[StreamedResponse]:
+        """One request whose body is left to the caller; the connection goes back to the pool when it was read whole."""
+        try:
+            answer = self._pool.request(
+                method,
+                url,
+                headers=dict(headers or {}),
+                timeout=urllib3.Timeout(connect=connect_timeout, read=read_timeout),
+                retries=False,
+                redirect=False,
+                preload_content=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError, ssl.SSLError) as exc:
+            raise errors.PeerError(f"No answer from {_origin(url)}: {_reason(exc)}.") from exc
+        try:
+            yield StreamedResponse(answer)
+        finally:
+            if answer.length_remaining in (0, None) and answer.closed:
+                answer.release_conn()
+            else:
+                answer.close()
+                answer.release_conn()
+
+    def close(self) -> None:
+        """Close idle connections."""
+        self._pool.clear()
+
+
+def _origin(url: str) -> str:
+    """Scheme, host and port, without path or credentials: what may be shown and logged."""
+    parsed = urllib3.util.parse_url(url)
+    return f"{parsed.scheme}://{parsed.host}" + (f":{parsed.port}" if parsed.port else "")
+
+
+def _reason(exc: BaseException) -> str:
+    """The innermost cause, in its own words: urllib3 wraps it several times."""
+    while True:
+        inner = getattr(exc, "reason", None) or exc.__cause__
+        if not isinstance(inner, BaseException):
+            return str(exc).strip(".") or type(exc).__name__
+        exc = inner

@@ -1,0 +1,49 @@
+"""Sockets: names, addresses of this host, and whether a port answers."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+
+
+def resolve(name: str) -> tuple[str, ...]:
+    """The addresses of a host name, sorted, each once; empty when it does not resolve."""
+    try:
+        found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    return tuple(sorted({str(entry[4][0]) for entry in found}))
+
+
+def address_towards(host: str, port: int) -> str | None:
+    """The address this machine uses on its way to ``host``; None without a route. Sends nothing."""
+    try:
+        family, kind, _, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, kind) as probe:
+            probe.connect(target)
+            return str(probe.getsockname()[0])
+    except OSError:
+        return None
+
+
+def is_answering(address: str, port: int, *, timeout: float = 1.0) -> bool:
+    """Whether a TCP connection to ``address`` opens in time."""
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout):
+        return True
+    return False
+
+
+def is_free(port: int, *, address: str = "") -> bool:
+    """Whether this process could listen on ``port`` now."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((address, port))
+        except OSError:
+            return False
+    return True
+
+
+def host_name() -> str:
+    """What this machine calls itself."""
+    return socket.gethostname()

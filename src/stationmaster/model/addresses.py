@@ -1,0 +1,107 @@
+"""Host names, addresses and permitted ranges: when two are the same, and who may come in.
+
+Host names are equal without regard to case and trailing dot, IP addresses by value (design section 9).
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Callable, Iterable, Sequence
+
+from stationmaster.model import errors
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+_LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
+
+
+def canonical_host(host: str) -> str:
+    """The form in which two spellings of one host are equal: lower case, no trailing dot, addresses by value."""
+    bare = host.strip().removeprefix("[").removesuffix("]")
+    try:
+        return str(unmapped(ipaddress.ip_address(bare)))
+    except ValueError:
+        return bare.lower().removesuffix(".")
+
+
+def require_host(host: str, *, field: str) -> str:
+    """``host`` as given, when it is an address or a host name by RFC 1123; CallerError naming ``field`` otherwise."""
+    canonical = canonical_host(host)
+    if is_address(canonical):
+        return host.strip()
+    labels = canonical.split(".")
+    looks_like_address = all(label.isdigit() for label in labels)
+    if len(canonical) > 253 or looks_like_address or not all(_LABEL.fullmatch(label) for label in labels):
+        raise errors.CallerError(
+            f"{field} is {host!r}, which is neither a host name nor an IP address.",
+            hint="Give the name or address of the load balancer (or of the station itself), without scheme and port.",
+        )
+    return host.strip()
+
+
+def is_address(text: str) -> bool:
+    """Whether ``text`` is an IP address."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def unmapped(address: Address) -> Address:
+    """An IPv4 address that arrives in its IPv6 form is the IPv4 address."""
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def url_host(host: str) -> str:
+    """``host`` as it stands in a URL: IPv6 addresses in brackets."""
+    canonical = canonical_host(host)
+    return f"[{canonical}]" if ":" in canonical else canonical
+
+
+def parse_permitted_range(entry: str, resolve: Callable[[str], Sequence[str]]) -> tuple[Network, ...]:
+    """The networks one entry of the permitted range stands for: a CIDR, an address, or a name that resolves (OSMH 24).
+
+    A CIDR with host bits set is refused, since it does not say which of the two was meant. CallerError names the entry.
+    """
+    text = entry.strip()
+    if "/" in text:
+        try:
+            return (ipaddress.ip_network(text),)
+        except ValueError as exc:
+            raise errors.CallerError(
+                f"proxy.hosts has the entry {entry!r}, which is no CIDR range: {exc}.",
+                hint="Write ranges as NETWORK/LENGTH, for example 10.0.0.0/8 or 2001:db8::/32.",
+            ) from exc
+    if is_address(text):
+        return (ipaddress.ip_network(text),)
+    found = resolve(text) if text and _is_name(text) else ()
+    if not found:
+        raise errors.CallerError(
+            f"proxy.hosts has the entry {entry!r}, which is no CIDR range, no address and no host name that resolves.",
+            hint="Write a range such as 10.0.0.0/8, an address, or a host name that the hub can resolve.",
+        )
+    return tuple(ipaddress.ip_network(unmapped(ipaddress.ip_address(one))) for one in found)
+
+
+def parse_permitted_ranges(entries: Iterable[str], resolve: Callable[[str], Sequence[str]]) -> tuple[Network, ...]:
+    """All entries, sorted, each network once. No entries give no networks: nobody may come in (I10)."""
+    networks = {network for entry in entries for network in parse_permitted_range(entry, resolve)}
+    return tuple(
+        sorted(networks, key=lambda network: (network.version, int(network.network_address), network.prefixlen))
+    )
+
+
+def is_permitted(client: str, networks: Iterable[Network]) -> bool:
+    """I10: whether the client's own address lies in one of the permitted networks; an empty range permits nobody."""
+    address = unmapped(ipaddress.ip_address(client))
+    return any(address.version == network.version and address in network for network in networks)
+
+
+def _is_name(text: str) -> bool:
+    canonical = canonical_host(text)
+    return all(_LABEL.fullmatch(label) for label in canonical.split("."))
