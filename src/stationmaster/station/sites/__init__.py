@@ -1,0 +1,1 @@
+"""The two real engines of a station: nginx serves the mirror, squid is the way to the hub."""
