@@ -1,0 +1,47 @@
+# Every target installs what it lacks (see packaging/setup) and can be run again.
+SHELL := /bin/bash
+PYTEST := .venv/bin/python -m pytest
+PART ?= guide
+KEEP ?=
+
+.PHONY: help setup demo demo-down test unit contract integration acceptance lint format bench
+
+help: ## what there is to do
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
+
+setup: ## install system packages and .venv
+	@packaging/setup
+
+demo: setup ## the HA guide end to end, on real programs (PART=move for the second half, KEEP=1 to leave it running)
+	@.venv/bin/stationmaster demo --part $(PART) $(if $(KEEP),--keep)
+
+demo-down: setup ## remove everything that a demo left
+	@.venv/bin/stationmaster demo --down
+
+lint: setup ## formatting, lint, types, import layers
+	.venv/bin/ruff format --check src tests
+	.venv/bin/ruff check src tests
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+unit: setup
+	$(PYTEST) -q tests/unit
+
+contract: setup
+	$(PYTEST) -q tests/contract tests/migration
+
+integration: setup
+	$(PYTEST) -q tests/integration
+
+acceptance: setup
+	$(PYTEST) -q tests/acceptance
+
+test: lint ## lint, then all tests: unit, contract, migration, integration, acceptance
+	$(PYTEST) -q tests/unit tests/contract tests/migration tests/integration tests/acceptance
+
+format: setup ## rewrite the code as the formatter wants it
+	.venv/bin/ruff format src tests
+	.venv/bin/ruff check --fix src tests
+
+bench: setup ## timings, side by side with other tools, as ratios
+	.venv/bin/python -m benches
