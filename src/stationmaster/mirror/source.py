@@ -1,0 +1,83 @@
+"""What is mirrored: one software source, as the engine sees it, free of hub and station."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from stationmaster.model import errors
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,199}")
+_WEB_ADDRESS = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?", re.IGNORECASE)
+
+
+@dataclasses.dataclass(frozen=True)
+class RpmSource:
+    """An RPM repository, mirrored byte for byte.
+
+    ``name`` is the directory name below ``published/``; ``keys`` are OpenPGP certificates (armored or binary, each may
+    hold several) that ``repomd.xml.asc`` must verify against. Without keys the root document is taken unsigned.
+    """
+
+    name: str
+    url: str
+    keys: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_name(self.name)
+        object.__setattr__(self, "url", _base_address(self.url))
+
+
+@dataclasses.dataclass(frozen=True)
+class DebSource:
+    """Suites of one DEB archive, mirrored byte for byte; one generation covers all suites.
+
+    ``url`` is the archive's base; a suite that ends in ``/`` is a flat repository, which has no components.
+    ``architectures`` may hold ``source`` and ``all``.
+    """
+
+    name: str
+    url: str
+    suites: tuple[str, ...]
+    components: tuple[str, ...] = ()
+    architectures: tuple[str, ...] = ()
+    keys: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        _require_name(self.name)
+        object.__setattr__(self, "url", _base_address(self.url))
+        if not self.suites:
+            raise errors.CallerError(f"The DEB source {self.name} names no suite.", hint="Name at least one suite.")
+        if any(not is_flat(suite) for suite in self.suites) and not (self.components and self.architectures):
+            raise errors.CallerError(
+                f"The DEB source {self.name} needs components and architectures for its suites.",
+                hint="Give at least one of each; only a flat repository (a suite that ends in /) has none.",
+            )
+        for word in (*self.suites, *self.components, *self.architectures):
+            if not word or any(part == ".." for part in word.split("/")) or word.startswith("/") or " " in word:
+                raise errors.CallerError(f"{word!r} is no suite, component or architecture.", hint="Correct the name.")
+
+
+Source = RpmSource | DebSource
+
+
+def is_flat(suite: str) -> bool:
+    """Whether a suite is an exact path to a flat repository (sources.list(5))."""
+    return suite.endswith("/")
+
+
+def _require_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise errors.CallerError(
+            f"{name!r} cannot name a source: it becomes a directory name.",
+            hint="Use letters, digits and . _ : @ + -, beginning with a letter or digit.",
+        )
+
+
+def _base_address(url: str) -> str:
+    """The address with one slash at its end."""
+    if not _WEB_ADDRESS.fullmatch(url):
+        raise errors.CallerError(
+            f"{url!r} is no http or https base address of a repository.", hint="Give it like http://host/path/."
+        )
+    return url.rstrip("/") + "/"
