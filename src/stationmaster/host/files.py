@@ -67,7 +67,7 @@ class Files:
         return True
 
     def rename(self, source: Path, target: Path) -> None:
-        """One rename(2): replaces ``target`` in one step."""
+        """Replace ``target`` in one step, as rename(2) does."""
         os.replace(source, target)
 
     def replace_symlink(self, link: Path, target: str) -> None:
