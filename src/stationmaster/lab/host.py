@@ -1,0 +1,138 @@
+"""One host of a lab: run and start programs on it, and do to it what happens to hosts."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import signal
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from stationmaster.host import programs
+from stationmaster.lab import addressing, network, record
+
+_Result = TypeVar("_Result")
+
+
+class LabHost:
+    """A network namespace with an address per leg and a state directory. ``Lab`` makes them."""
+
+    def __init__(
+        self,
+        plan: addressing.LabPlan,
+        name: str,
+        directory: Path,
+        networks: network.Networks,
+        runner: programs.Programs,
+        notes: record.RecordFile,
+    ) -> None:
+        self.name = name
+        self.namespace = plan.namespace(name)
+        self.directory = directory
+        self.address = plan.address(name)
+        self._plan = plan
+        self._networks = networks
+        self._runner = runner
+        self._notes = notes
+        self._running: list[programs.RunningProgram] = []
+        self._threads: concurrent.futures.ThreadPoolExecutor | None = None
+
+    def address_on(self, leg: addressing.Network) -> str:
+        """This host's address on one network."""
+        return self._plan.address(self.name, leg)
+
+    def run(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        timeout: float = 60.0,
+        stdin: str | None = None,
+        environment: Mapping[str, str] | None = None,
+        root: Path | None = None,
+    ) -> programs.Completed:
+        """Run a program on this host to its end, inside ``root`` (chroot) when one is given."""
+        return self._runner.run(
+            self._located(arguments, root),
+            timeout=timeout,
+            stdin=stdin,
+            environment=environment,
+            directory=self.directory,
+        )
+
+    def start(
+        self,
+        arguments: Sequence[str | Path],
+        *,
+        log: str,
+        environment: Mapping[str, str] | None = None,
+        root: Path | None = None,
+    ) -> programs.RunningProgram:
+        """Start a program on this host and leave it running; its output goes to ``log`` in the host's directory."""
+        running = self._runner.start(
+            self._located(arguments, root), log=self.directory / log, environment=environment, directory=self.directory
+        )
+        self._running.append(running)
+        self._notes.add_process(self.namespace, running.pid)
+        return running
+
+    def call(self, function: Callable[[], _Result]) -> _Result:
+        """Run Python code whose sockets are this host's; names resolve as on the machine, so use addresses."""
+        if self._threads is None:
+            self._threads = concurrent.futures.ThreadPoolExecutor(
+                4, thread_name_prefix=self.name, initializer=network.entering(self.namespace)
+            )
+        return self._threads.submit(function).result()
+
+    def pids(self) -> list[int]:
+        """Every process on this host, daemons included."""
+        return self._networks.members(self.namespace)
+
+    def kill_all(self) -> int:
+        """Power off: SIGKILL to everything, nobody gets to say goodbye. Returns how many processes died."""
+        killed = self._networks.kill_members(self.namespace)
+        self.reap()
+        return killed
+
+    def freeze(self) -> int:
+        """SIGSTOP to everything: ports stay open and connections are accepted by the kernel, but nobody answers."""
+        return self._networks.signal_members(self.namespace, signal.SIGSTOP)
+
+    def thaw(self) -> int:
+        """SIGCONT to everything."""
+        return self._networks.signal_members(self.namespace, signal.SIGCONT)
+
+    def cut(
+        self,
+        direction: addressing.Direction = addressing.Direction.BOTH,
+        *,
+        peers: Sequence[LabHost] = (),
+    ) -> None:
+        """Drop this host's traffic in silence, as behind a dead switch; with ``peers`` only that with these hosts."""
+        self.heal()
+        addresses = tuple(address for peer in peers for address in peer.addresses())
+        table = addressing.render_cut(direction, addresses)
+        self.run(["nft", "-f", "-"], stdin=table).require_success(f"Cutting off {self.name}")
+
+    def heal(self) -> None:
+        """Undo ``cut``; fine when nothing was cut."""
+        self.run(["nft", "-f", "-"], stdin="table inet sm_cut\ndelete table inet sm_cut\n").require_success(
+            f"Healing {self.name}"
+        )
+
+    def addresses(self) -> tuple[str, ...]:
+        """Every address of this host."""
+        return tuple(self.address_on(leg) for leg in self._plan.spec(self.name).networks)
+
+    def reap(self) -> None:
+        """Take the exit status of what was started here and has ended."""
+        self._running = [running for running in self._running if running.wait(0.5) is None]
+
+    def close(self) -> None:
+        """Let go of threads that sit in the namespace, or it would outlive its removal."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
+            self._threads = None
+
+    def _located(self, arguments: Sequence[str | Path], root: Path | None) -> list[str | Path]:
+        inside: list[str | Path] = ["chroot", root] if root else []
+        return ["ip", "netns", "exec", self.namespace, *inside, *arguments]
