@@ -47,3 +47,19 @@ def is_free(port: int, *, address: str = "") -> bool:
 def host_name() -> str:
     """What this machine calls itself."""
     return socket.gethostname()
+
+
+def exchange(address: str, port: int, request: bytes, *, timeout: float) -> bytes:
+    """Send bytes and return what comes first; empty when nothing came in time. For asking whether a server is alive."""
+    with contextlib.suppress(OSError), socket.create_connection((address, port), timeout) as connection:
+        connection.settimeout(timeout)
+        connection.sendall(request)
+        return connection.recv(4096)
+    return b""
+
+
+def notify_service_manager(state: str, address: str) -> None:
+    """sd_notify(3): tell systemd ``state`` at the socket it named in NOTIFY_SOCKET; nothing listens is fine."""
+    target = "\0" + address[1:] if address.startswith("@") else address
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as connection:
+        connection.sendto(state.encode(), target)
