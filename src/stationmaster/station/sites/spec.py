@@ -23,7 +23,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import ipaddress
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from stationmaster.model import addresses, errors, ports
@@ -198,3 +200,15 @@ def require_plain_path(path: Path, *, what: str) -> None:
             f"{what} {str(path)!r} must be an absolute path without spaces, quotes and $ ; {{ }} \\ # * ?",
             hint="Choose another directory; nginx and squid cannot be given this one.",
         )
+
+
+def sorted_addresses(found: Iterable[str]) -> list[str]:
+    """Addresses in one order and one spelling, each once: the order in which they were found changes nothing."""
+    parsed = {addresses.unmapped(ipaddress.ip_address(one)) for one in found}
+    return [str(one) for one in sorted(parsed, key=lambda one: (one.version, int(one)))]
+
+
+def sorted_networks(found: Iterable[addresses.Network]) -> list[str]:
+    """Networks in one order, each once."""
+    ordered = sorted(set(found), key=lambda one: (one.version, int(one.network_address), one.prefixlen))
+    return [str(one) for one in ordered]

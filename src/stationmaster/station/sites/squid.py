@@ -1,0 +1,73 @@
+"""The configuration of squid: CONNECT to the hub, for permitted clients, and nothing else (I10).
+
+Two ports as nginx has them: one for clients that come directly, one that demands the PROXY protocol from the group's
+balancers. The hub's last known addresses go into a hosts file, so that a dead name server does not cost 35 s. That file
+is named by its content: a new address is then a new configuration text, and one comparison decides about a reload.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+from stationmaster.host import templates
+from stationmaster.model import addresses
+from stationmaster.station.sites import spec as site_spec
+
+
+@dataclasses.dataclass(frozen=True)
+class SquidFiles:
+    """The configuration, and the hosts file that it names."""
+
+    configuration: str
+    hosts_path: Path
+    hosts: str
+
+
+def render_squid(spec: site_spec.SquidSpec) -> SquidFiles:
+    """Both texts; the order of addresses in ``spec`` does not change them."""
+    hosts = _hosts(spec.hub)
+    hosts_path = spec.directory / f"hosts-{hashlib.sha256(hosts.encode()).hexdigest()[:12]}"
+    text = templates.render(
+        "stationmaster.station.sites",
+        "squid.conf.j2",
+        visible_hostname=f"{spec.service_name}.station",
+        service_name=spec.service_name,
+        directory=spec.directory,
+        user=spec.user,
+        direct_ports=[f"{addresses.url_host(one)}:{spec.direct.proxy}" for one in spec.listen],
+        balancer_ports=[f"{addresses.url_host(one)}:{spec.balancer.proxy}" for one in spec.listen],
+        balancer_addresses=site_spec.sorted_addresses(spec.balancer_addresses),
+        permitted=site_spec.sorted_networks(spec.permitted),
+        hub_names=sorted({addresses.canonical_host(name) for name in spec.hub.names}),
+        hub_port=spec.hub.port,
+        hosts_file=hosts_path,
+        forward=spec.forward,
+        login=_login(spec.forward),
+    )
+    return SquidFiles(text, hosts_path, hosts)
+
+
+def squid_ports(spec: site_spec.SquidSpec) -> tuple[int, ...]:
+    """The ports that answer once this configuration is in force."""
+    return (spec.direct.proxy, spec.balancer.proxy)
+
+
+def _hosts(hub: site_spec.HubTarget) -> str:
+    """One line per address with every name; names that are addresses need none."""
+    names = sorted({addresses.canonical_host(name) for name in hub.names} - _literal_addresses(hub.names))
+    if not names:
+        return ""
+    return "".join(f"{address} {' '.join(names)}\n" for address in site_spec.sorted_addresses(hub.addresses))
+
+
+def _literal_addresses(names: tuple[str, ...]) -> set[str]:
+    return {name for name in map(addresses.canonical_host, names) if addresses.is_address(name)}
+
+
+def _login(forward: site_spec.ForwardProxy | None) -> str:
+    """Squid decodes URL escapes in user and password itself, so they go on as the operator's URL had them."""
+    if forward is None or not forward.user:
+        return ""
+    return f" login={forward.user}:{forward.password}"
