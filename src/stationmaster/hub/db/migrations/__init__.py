@@ -1,0 +1,1 @@
+"""Alembic's environment and revisions, packaged, so that every installation can migrate its own database."""

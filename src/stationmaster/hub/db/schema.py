@@ -1,0 +1,56 @@
+"""All tables of the hub under one name: ``schema.stations``, ``schema.profiles`` and so on.
+
+Conventions: ids are OCIDs; times are UTC; ``revision`` rises with every change that a person made, and is what ETags
+are made of; ``…_digest`` is hex. Shown states are computed from facts and times, never stored.
+"""
+
+from __future__ import annotations
+
+from stationmaster.hub.db.columns import metadata
+from stationmaster.hub.db.tables.content import (
+    profile_sources,
+    profile_versions,
+    profiles,
+    registration_keys,
+    registrations,
+    software_sources,
+)
+from stationmaster.hub.db.tables.people import api_keys, compartments, events, principals, retry_tokens, settings
+from stationmaster.hub.db.tables.stations import group_balancers, station_reports, stations, sync_requests, visible
+from stationmaster.hub.db.tables.work import (
+    instance_inventories,
+    instance_sources,
+    managed_instances,
+    scheduled_jobs,
+    work_request_errors,
+    work_request_logs,
+    work_requests,
+)
+
+__all__ = [
+    "api_keys",
+    "compartments",
+    "events",
+    "group_balancers",
+    "instance_inventories",
+    "instance_sources",
+    "managed_instances",
+    "metadata",
+    "principals",
+    "profile_sources",
+    "profile_versions",
+    "profiles",
+    "registration_keys",
+    "registrations",
+    "retry_tokens",
+    "scheduled_jobs",
+    "settings",
+    "software_sources",
+    "station_reports",
+    "stations",
+    "sync_requests",
+    "visible",
+    "work_request_errors",
+    "work_request_logs",
+    "work_requests",
+]

@@ -1,0 +1,167 @@
+"""Transactions on the hub's database. Rules are decided inside one; two statements that belong together share it.
+
+A *decision* (``write``, ``transact``) is serializable and durable: SQLite has one writer at a time (BEGIN IMMEDIATE,
+taken under a lock of this process so that threads queue fairly), PostgreSQL runs SERIALIZABLE and may ask for a second
+try, which ``transact`` makes. A *fact* (``transact(..., kind=Kind.FACT)``) is something a machine says again anyway: it
+skips the wait for the disk, and on PostgreSQL runs READ COMMITTED.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import alembic.command
+import alembic.config
+import msgspec
+import sqlalchemy as sa
+
+from stationmaster.host import clock
+from stationmaster.model import errors
+
+T = TypeVar("T")
+
+_ATTEMPTS = 8
+_RACE_STATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+_WRITER_WAIT_SECONDS = 30.0
+
+
+class Kind(enum.Enum):
+    """What a write is; see the module."""
+
+    DECISION = "decision"
+    FACT = "fact"
+
+
+class RaceError(Exception):
+    """Raised inside a transaction: somebody else did it at the same moment; ``transact`` tries again."""
+
+
+class Store:
+    """One database. Safe to use from several threads."""
+
+    def __init__(self, url: str, wall_clock: clock.Clock, *, pool_size: int = 10) -> None:
+        self._engine = _make_engine(url, pool_size)
+        self._clock = wall_clock
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self._writer = threading.Lock()
+
+    @property
+    def engine(self) -> sa.Engine:
+        """For migrations and tests."""
+        return self._engine
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A consistent view; nothing is written."""
+        options: dict[str, Any] = {"sm_begin": "BEGIN"}
+        if not self._is_sqlite:
+            options |= {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        with self._engine.connect().execution_options(**options) as tx, tx.begin():
+            yield tx
+
+    @contextlib.contextmanager
+    def write(self, kind: Kind = Kind.DECISION) -> Iterator[sa.Connection]:
+        """One transaction, committed when the block ends well. Prefer ``transact``: PostgreSQL may ask to repeat."""
+        if self._is_sqlite:
+            with self._writing_sqlite(kind) as tx:
+                yield tx
+            return
+        level = "SERIALIZABLE" if kind is Kind.DECISION else "READ COMMITTED"
+        options: dict[str, Any] = {"isolation_level": level, "postgresql_readonly": False}
+        with self._engine.connect().execution_options(**options) as tx, tx.begin():
+            if kind is Kind.FACT:
+                tx.exec_driver_sql("SET LOCAL synchronous_commit = off")
+            yield tx
+
+    def transact(self, work: Callable[[sa.Connection], T], *, kind: Kind = Kind.DECISION) -> T:
+        """``work`` in a transaction of its own, again from the start when it lost a race; so it has no other effect."""
+        for attempt in range(1, _ATTEMPTS):
+            try:
+                with self.write(kind) as tx:
+                    return work(tx)
+            except (sa.exc.DBAPIError, RaceError) as exc:
+                if not _is_race(exc):
+                    raise
+            self._clock.sleep(0.005 * attempt * attempt)
+        with self.write(kind) as tx:
+            return work(tx)
+
+    def migrate(self) -> None:
+        """Bring the database to this release's schema; a database that is there already is left as it is."""
+        with self._engine.connect() as connection:
+            alembic.command.upgrade(migration_config(connection), "head")
+            connection.commit()
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    @contextlib.contextmanager
+    def _writing_sqlite(self, kind: Kind) -> Iterator[sa.Connection]:
+        if not self._writer.acquire(timeout=_WRITER_WAIT_SECONDS):
+            raise errors.HostError("The database is busy.", code="ServiceUnavailable", hint="Try again.")
+        try:
+            with self._engine.connect().execution_options(sm_begin="BEGIN IMMEDIATE") as tx:
+                # Outside a transaction, where SQLite allows it: a decision waits for the disk, a fact does not.
+                level = "FULL" if kind is Kind.DECISION else "NORMAL"
+                _driver(tx).execute(f"PRAGMA synchronous = {level}")
+                with tx.begin():
+                    yield tx
+        finally:
+            self._writer.release()
+
+
+def migration_config(connection: sa.Connection) -> alembic.config.Config:
+    """Alembic's configuration for the packaged migrations, bound to an open connection."""
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _driver(connection: sa.Connection) -> Any:
+    return connection.connection.driver_connection
+
+
+def _is_race(exc: Exception) -> bool:
+    if isinstance(exc, RaceError):
+        return True
+    return getattr(getattr(exc, "orig", None), "sqlstate", None) in _RACE_STATES
+
+
+def _make_engine(url: str, pool_size: int) -> sa.Engine:
+    parsed = sa.make_url(url)
+    if parsed.drivername in ("postgresql", "postgres"):
+        parsed = parsed.set(drivername="postgresql+psycopg")
+    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
+        raise errors.CallerError(
+            f"The database URL has the scheme {parsed.drivername}, which is not supported.",
+            hint="Use postgresql://USER@HOST/NAME, or leave the URL out for the built-in SQLite.",
+        )
+    options: dict[str, Any] = {
+        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
+        "json_deserializer": msgspec.json.decode,
+        "pool_size": pool_size,
+        "max_overflow": 2 * pool_size,
+    }
+    if parsed.get_backend_name() == "postgresql":
+        return sa.create_engine(parsed, pool_pre_ping=True, **options)
+    engine = sa.create_engine(parsed, connect_args={"timeout": _WRITER_WAIT_SECONDS}, **options)
+    sa.event.listen(engine, "connect", _prepare_sqlite)
+    sa.event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver would begin by itself, and never IMMEDIATE
+    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
+        connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _begin_sqlite(connection: sa.Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("sm_begin", "BEGIN"))
