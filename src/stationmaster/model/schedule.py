@@ -62,7 +62,7 @@ def _rule(parts: dict[str, str], horizon: datetime.datetime, first: datetime.dat
 
 def _is_dateless(parts: dict[str, str]) -> bool:
     """Whether no day of any year fits. The library would look at every hour until the year 9999 to find that out."""
-    days = {name: parts[name] for name in ("BYMONTH", "BYMONTHDAY", "BYDAY") if name in parts}
+    days: dict[str, str] = {name: parts[name] for name in ("BYMONTH", "BYMONTHDAY", "BYDAY") if name in parts}
     if "BYDAY" in days:
         days["BYDAY"] = ",".join(day.strip().lstrip("+-0123456789") for day in days["BYDAY"].split(","))
     start = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
