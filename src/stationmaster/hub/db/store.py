@@ -147,7 +147,7 @@ def _make_engine(url: str, pool_size: int) -> sa.Engine:
         "json_serializer": lambda value: msgspec.json.encode(value).decode(),
         "json_deserializer": msgspec.json.decode,
         "pool_size": pool_size,
-        "max_overflow": 2 * pool_size,
+        "max_overflow": 3 * pool_size,  # as many as the frame has worker threads
     }
     if parsed.get_backend_name() == "postgresql":
         return sa.create_engine(parsed, pool_pre_ping=True, **options)

@@ -1,0 +1,83 @@
+"""From bytes and query strings to typed requests; every refusal names the field."""
+
+from __future__ import annotations
+
+import functools
+import urllib.parse
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from stationmaster.hub.api import failures, routes
+from stationmaster.model import errors
+
+
+class Query(msgspec.Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """Base of all query types: camelCase parameters; a field of a list type may be repeated."""
+
+
+class ListQuery(Query, frozen=True):
+    """What all paged lists take. ``sort_order`` defaults to DESC for times and to ASC for names."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    page: str | None = None
+    sort_by: Literal["timeCreated", "displayName"] = "timeCreated"
+    sort_order: Literal["ASC", "DESC"] | None = None
+
+    @property
+    def is_descending(self) -> bool:
+        """The direction that applies."""
+        order = self.sort_order or ("DESC" if self.sort_by.startswith("time") else "ASC")
+        return order == "DESC"
+
+
+def decode_body(route: routes.Route, content: bytes) -> Any:
+    """The body as ``route.body``; None for a route without one."""
+    if route.body is None:
+        if content.strip() not in (b"", b"{}", b"null"):
+            raise errors.CallerError("This operation takes no body.")
+        return None
+    if not content.strip():
+        if route.is_body_optional:
+            return None
+        raise errors.CallerError("The body is missing.", code="MissingParameter")
+    try:
+        return _decoder(route.body).decode(content)
+    except msgspec.DecodeError as exc:
+        raise failures.explain_undecodable(exc, what="body") from exc
+    except UnicodeDecodeError as exc:
+        raise errors.CallerError("The body is not UTF-8.", code="CannotParseRequest") from exc
+
+
+def decode_query(route: routes.Route, query_string: str) -> Any:
+    """The query as ``route.query``; a route without one takes no parameters."""
+    pairs = urllib.parse.parse_qsl(query_string, keep_blank_values=True)
+    if route.query is None:
+        if pairs:
+            raise errors.CallerError(f"{pairs[0][0]} is not a parameter of this operation.")
+        return None
+    repeatable = _repeatable(route.query)
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in repeatable:
+            found.setdefault(name, []).append(value)
+        elif name in found:
+            raise errors.CallerError(f"{name} is given more than once.")
+        else:
+            found[name] = value
+    try:
+        return msgspec.convert(found, type=route.query, strict=False)
+    except msgspec.ValidationError as exc:
+        raise failures.explain_undecodable(exc, what="query") from exc
+
+
+@functools.lru_cache(maxsize=512)
+def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+@functools.lru_cache(maxsize=512)
+def _repeatable(kind: Any) -> frozenset[str]:
+    info = msgspec.inspect.type_info(kind)
+    assert isinstance(info, msgspec.inspect.StructType)  # noqa: S101 - a route's query is always a Query
+    return frozenset(field.encode_name for field in info.fields if isinstance(field.type, msgspec.inspect.ListType))

@@ -1,0 +1,7 @@
+"""Operations on profiles."""
+
+from __future__ import annotations
+
+from stationmaster.hub.api.routes import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,7 @@
+"""Operations on work requests."""
+
+from __future__ import annotations
+
+from stationmaster.hub.api.routes import Route
+
+ROUTES: tuple[Route, ...] = ()

@@ -1,0 +1,41 @@
+"""What every part of the hub is given: its database, clock, names and settings. Made once, by ``hub.serve``."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Callable, Sequence
+
+from stationmaster.host import clock
+from stationmaster.hub.db import store
+from stationmaster.hub.services import authority
+
+
+@dataclasses.dataclass(frozen=True)
+class Times:
+    """The intervals of design section 12a; settings of the hub, so that the whole group follows the same ones."""
+
+    heartbeat: datetime.timedelta = datetime.timedelta(seconds=2)
+    confirmed: datetime.timedelta = datetime.timedelta(seconds=6)
+    liveness: datetime.timedelta = datetime.timedelta(seconds=10)
+    lease: datetime.timedelta = datetime.timedelta(seconds=10)
+    lag_limit: datetime.timedelta = datetime.timedelta(seconds=60)
+    retention: datetime.timedelta = datetime.timedelta(days=3)
+    checkin: datetime.timedelta = datetime.timedelta(seconds=120)
+    instance_inactive: datetime.timedelta = datetime.timedelta(minutes=30)
+    instance_offline: datetime.timedelta = datetime.timedelta(hours=24)
+
+
+@dataclasses.dataclass(frozen=True)
+class Hub:
+    """One hub process. ``resolve`` gives the addresses of a host name; ``page_secret`` seals page tokens."""
+
+    store: store.Store
+    clock: clock.Clock
+    authority: authority.Authority
+    tenancy_id: str
+    region: str
+    public_url: str
+    resolve: Callable[[str], Sequence[str]]
+    page_secret: bytes
+    times: Times = Times()

@@ -1,0 +1,53 @@
+"""Puts the hub together: which modules serve which operations, and the application that serves them all."""
+
+from __future__ import annotations
+
+from starlette.applications import Starlette
+from starlette.routing import Route as StarletteRoute
+
+from stationmaster.hub import context
+from stationmaster.hub.api import (
+    checkin,
+    compartments,
+    events,
+    frame,
+    groups,
+    health,
+    heartbeat,
+    managed_instances,
+    profiles,
+    registrations,
+    routes,
+    scheduled_jobs,
+    scripts,
+    software_sources,
+    stations,
+    work_requests,
+)
+
+MODULES = (
+    compartments,
+    stations,
+    software_sources,
+    profiles,
+    managed_instances,
+    scheduled_jobs,
+    work_requests,
+    registrations,
+    heartbeat,
+    checkin,
+    groups,
+    scripts,
+    events,
+    health,
+)
+
+
+def route_table() -> routes.RouteTable:
+    """Every operation of the hub."""
+    return routes.RouteTable(route for module in MODULES for route in module.ROUTES)
+
+
+def build_app(hub: context.Hub) -> Starlette:
+    """The ASGI application. It answers at every path itself, so that nothing is ever redirected."""
+    return Starlette(routes=[StarletteRoute("/{path:path}", frame.Frame(hub, route_table()))])
