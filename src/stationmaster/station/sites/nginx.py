@@ -30,6 +30,7 @@ def render_nginx(spec: site_spec.NginxSpec) -> str:
         certificate=spec.certificate,
         user=spec.user,
         worker_processes=spec.worker_processes,
+        probe_token=spec.probe_token,
         directory=spec.directory,
         log=spec.log,
         state=spec.state_directory,

@@ -63,7 +63,9 @@ class NginxSpec:
 
     ``direct`` and ``balancer`` carry the proxy port too, which nginx does not use. ``permitted`` empty means nobody
     (I10). Without ``certificate`` the two HTTPS listeners are left out. ``user`` is whom the workers run as; None when
-    the daemon is not root. ``listen`` are local addresses; ``::`` is added where the host has IPv6.
+    the daemon is not root. ``listen`` are local addresses; ``::`` is added where the host has IPv6. Who shows
+    ``probe_token`` in the header ``X-Stationmaster-Probe`` may read the trees: so the daemon proves from the station
+    itself, whatever range is permitted, that clients can fetch a generation (ha-protocol R4).
     """
 
     state_directory: Path
@@ -78,6 +80,7 @@ class NginxSpec:
     user: str | None = "www-data"
     listen: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - a station is there to be reached
     worker_processes: str = "auto"
+    probe_token: str = dataclasses.field(default="", repr=False)
 
     def __post_init__(self) -> None:
         require_plain_path(self.state_directory, what="The state directory")
