@@ -67,13 +67,19 @@ class EngineProcess:
         )
 
     def evidence(self, wanted: engines.Wanted) -> frozenset[object]:
-        """What is different after a reload (``engine.Evidence``)."""
+        """Who takes connections on the wanted ports now; after a reload none of these may be left.
+
+        nginx starts new workers a tenth of a second before the former ones stop accepting: until then a client may
+        still be let in by the former rules.
+        """
         pid = self.pid()
         if pid is None:
             return frozenset()
-        if self._engine.evidence is engines.Evidence.NEW_WORKERS:
-            return frozenset(self._processes.family(pid))
-        return frozenset(socket for port in wanted.ports for socket in self._processes.listening_sockets(port))
+        sockets = frozenset(one for port in wanted.ports for one in self._processes.listening_sockets(port))
+        if self._engine.evidence is engines.Evidence.NEW_SOCKETS:
+            return sockets
+        workers = self._processes.family(pid) - {pid}
+        return frozenset(one for one in workers if sockets & self._processes.open_files(one))
 
     def _is_ours(self, pid: int) -> bool:
         is_program = self._processes.program(pid) == self._engine.program
@@ -171,7 +177,8 @@ class EngineProcess:
         while True:
             pid = self.pid()
             missing, taken = self._look_at_ports(pid, wanted.ports)
-            is_new = former_evidence is None or bool(self.evidence(wanted) - former_evidence)
+            evidence = self.evidence(wanted)
+            is_new = former_evidence is None or (bool(evidence) and not evidence & former_evidence)
             if pid is not None and is_new and not missing:
                 return
             if self._clock.monotonic() > end:

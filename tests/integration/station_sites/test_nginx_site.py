@@ -1,0 +1,343 @@
+"""The station's URL space on a real nginx: what is served, to whom, and what never is."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import os
+import signal
+import subprocess
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from stationmaster.host import engine_process
+from stationmaster.host import files as host_files
+from stationmaster.station.sites import program, serving, spec
+from stationmaster.testing import loopback, sites
+from stationmaster.testing.sites import FORMER, GENERATION, SOURCE
+
+CLIENT = "127.0.0.2"
+BALANCER = "127.0.0.9"
+PINNED = f"/g/{SOURCE}/{GENERATION}"
+
+
+def make_certificate(directory: Path, name: str = "one") -> spec.Certificate:
+    chain, key = directory / f"{name}.pem", directory / f"{name}-key.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+         "-subj", f"/CN={name}", "-keyout", key, "-out", chain],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    return spec.read_certificate(chain, key)
+
+
+@pytest.fixture
+def record(place: sites.Place) -> serving.ServingRecord:
+    return serving.ServingRecord(place.state / "serving", host_files.Files())
+
+
+@pytest.fixture
+def site(place: sites.Place, doors: engine_process.Doors) -> program.NginxSite:
+    made = program.NginxSite(place.nginx_spec(), doors)
+    kept = made.keep(place.nginx_spec())
+    assert kept.problem is None
+    return made
+
+
+@pytest.mark.usefixtures("site")
+def test_url_space(place: sites.Place) -> None:
+    port = place.direct.http
+    package = place.mirror / "published" / SOURCE / "Packages" / "c++-1.0~a.x86_64.rpm"
+    expected = {
+        f"{PINNED}/repodata/repomd.xml": b"<new/>",
+        f"/g/{SOURCE}/{FORMER}/repodata/repomd.xml": b"<old/>",
+        f"{PINNED}/InRelease": b"new root",
+        f"{PINNED}/Packages/c++-1.0~a.x86_64.rpm": package.read_bytes(),
+        f"{PINNED}/Packages/c%2B%2B-1.0%7Ea.x86_64.rpm": package.read_bytes(),
+        f"{PINNED}/Packages/linked.rpm": package.read_bytes(),
+        f"/g/{SOURCE}/{'f' * 32}/Packages/linked.rpm": package.read_bytes(),
+        f"/m/{SOURCE}": b"http list\n",
+        f"/u/{SOURCE}/repodata/repomd.xml": b"<new/>",
+        f"/u/{SOURCE}/Packages/linked.rpm": package.read_bytes(),
+        f"/u/{SOURCE}/repodata/{'ab' * 32}-old.xml.gz": b"old",
+        f"/keys/{SOURCE}.asc": b"key\n",
+        "/instance-setup.sh": b"#!/bin/sh\n",
+        "/ca.pem": b"CA\n",
+    }
+    found = {path: loopback.fetch(port, path, source=CLIENT) for path in expected}
+    assert {path: (answer.status, answer.body) for path, answer in found.items()} == {
+        path: (200, body) for path, body in expected.items()
+    }
+    listing = found[f"/m/{SOURCE}"].headers
+    assert listing["cache-control"] == "no-store"
+    assert listing["content-type"] == "text/plain"
+    assert "nginx/" not in listing["server"]
+    assert all("x-request-id" in answer.headers for answer in found.values())
+    assert all("content-encoding" not in answer.headers for answer in found.values())
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"/g/{SOURCE}/{'f' * 32}/repodata/repomd.xml",  # a dropped generation's root, though published/ has one
+        f"{PINNED}/Release",  # would be another generation's
+        f"/u/{SOURCE}/Release",
+        f"{PINNED}/repodata",  # a directory is no redirect
+        f"{PINNED}/repodata/",
+        f"{PINNED}/Packages",
+        f"{PINNED}/Packages/",
+        f"{PINNED}/",
+        f"{PINNED}/Packages/absent.rpm",
+        f"{PINNED}/.metadata/x",
+        f"{PINNED}/../../../../state/key.pem",
+        f"{PINNED}/%2e%2e/%2e%2e/%2e%2e/%2e%2e/state/key.pem",
+        f"/u/{SOURCE}/../../../key.pem",
+        f"/u/{SOURCE}/repodata/",
+        "/m/absent",
+        "/m/",
+        "/m/..",
+        "/keys/../key.pem",
+        "/key.pem",
+        "/",
+        "/serving",
+        "/published/",
+        "/.stationmaster/volume.json",
+    ],
+)
+@pytest.mark.usefixtures("site")
+def test_everything_else_is_absent(place: sites.Place, path: str) -> None:
+    answer = loopback.fetch(place.direct.http, path, source=CLIENT)
+    assert answer.status in (400, 404)
+    assert "location" not in answer.headers
+
+
+def test_only_permitted_addresses_come_in(place: sites.Place, site: program.NginxSite) -> None:
+    paths = [f"{PINNED}/InRelease", f"/m/{SOURCE}", f"/u/{SOURCE}/InRelease", f"/keys/{SOURCE}.asc"]
+    for path in [*paths, "/instance-setup.sh", "/ca.pem", "/absent"]:
+        assert loopback.fetch(place.direct.http, path, source="127.0.0.3").status == 403, path
+    nobody = place.nginx_spec(permitted=())
+    assert site.keep(nobody).is_changed
+    assert loopback.fetch(place.direct.http, f"{PINNED}/InRelease", source=CLIENT).status == 403
+    with loopback.UnixHealth(place.state / "daemon.sock").running():
+        assert loopback.fetch(place.direct.http, "/healthz", source="127.0.0.3").status == 200
+
+
+@pytest.mark.usefixtures("site")
+def test_reading_methods_only_and_ranges(place: sites.Place) -> None:
+    port, path = place.direct.http, f"{PINNED}/Packages/linked.rpm"
+    for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+        assert loopback.fetch(port, path, source=CLIENT, method=method).status == 405
+    head = loopback.fetch(port, path, source=CLIENT, method="HEAD")
+    assert (head.status, head.headers["content-length"], head.body) == (200, "10240", b"")
+    etag = head.headers["etag"]
+    part = loopback.fetch(port, path, source=CLIENT, headers={"Range": "bytes=5-9", "If-Range": etag})
+    assert (part.status, part.body) == (206, bytes([5, 6, 7, 8, 9]))
+    assert loopback.fetch(port, path, source=CLIENT, headers={"Range": "bytes=99999-"}).status == 416
+    whole = loopback.fetch(port, path, source=CLIENT, headers={"Range": "bytes=5-9", "If-Range": '"other"'})
+    assert (whole.status, len(whole.body)) == (200, 10240)
+    assert loopback.fetch(port, path, source=CLIENT, headers={"If-None-Match": etag}).status == 304
+
+
+@pytest.mark.usefixtures("site")
+def test_balancer_port_takes_balancers_only_and_checks_whom_they_speak_for(place: sites.Place) -> None:
+    port, path = place.balancer.http, f"{PINNED}/InRelease"
+
+    def ask(source: str, client: str | None, path: str = path) -> int:
+        header = loopback.proxy_line(client) if client else "PROXY UNKNOWN\r\n"
+        return loopback.fetch(port, path, source=source, proxy_header=header).status
+
+    assert ask(BALANCER, CLIENT) == 200
+    assert ask(BALANCER, "127.0.0.3") == 403
+    assert ask(CLIENT, CLIENT) == 0  # a permitted client by itself
+    assert ask(CLIENT, BALANCER) == 0
+    assert ask("127.0.0.3", CLIENT) == 0
+    assert loopback.fetch(port, path, source=BALANCER).status == 0  # no PROXY protocol
+    with loopback.UnixHealth(place.state / "daemon.sock").running():
+        assert ask(BALANCER, None, "/healthz") == 200
+        assert ask(BALANCER, None) == 403
+        assert ask("127.0.0.3", None, "/healthz") == 0
+    # The direct port believes nobody's word.
+    forged = loopback.fetch(place.direct.http, path, source=BALANCER, proxy_header=loopback.proxy_line(CLIENT))
+    assert forged.status in (0, 400)
+    headers = {"X-Forwarded-For": CLIENT, "X-Real-IP": CLIENT}
+    assert loopback.fetch(place.direct.http, path, source="127.0.0.3", headers=headers).status == 403
+
+
+def test_without_balancers_their_ports_serve_nobody(place: sites.Place, site: program.NginxSite) -> None:
+    site.keep(place.nginx_spec(balancer_addresses=()))
+    line = loopback.proxy_line(CLIENT)
+    for path in ("/healthz", f"{PINNED}/InRelease"):
+        assert loopback.fetch(place.balancer.http, path, source=BALANCER, proxy_header=line).status == 0
+
+
+@pytest.mark.usefixtures("site")
+def test_health_is_the_daemons_word(place: sites.Place, record: serving.ServingRecord) -> None:
+    port = place.direct.http
+    health = loopback.UnixHealth(place.state / "daemon.sock")
+    with health.running():
+        assert loopback.fetch(port, "/healthz").status == 200
+        health.status = 503
+        answer = loopback.fetch(port, "/healthz?tier=serving")
+        assert (answer.status, answer.json()["readiness"]) == (503, "NO")
+        assert health.asked == ["/healthz", "/healthz?tier=serving"]
+        record.renew(datetime.datetime.now(datetime.UTC))
+        assert loopback.fetch(port, "/healthz?tier=serving").status == 503  # the living daemon's word goes first
+
+
+@pytest.mark.usefixtures("site")
+def test_silent_daemon_leaves_the_last_resort_tier_for_a_minute(
+    place: sites.Place, record: serving.ServingRecord
+) -> None:
+    port = place.direct.http
+
+    def statuses() -> tuple[int, int]:
+        return loopback.fetch(port, "/healthz").status, loopback.fetch(port, "/healthz?tier=serving").status
+
+    assert statuses() == (503, 503)
+    record.renew(datetime.datetime.now(datetime.UTC))
+    assert statuses() == (503, 200)
+    answer = loopback.fetch(port, "/healthz?tier=serving")
+    assert answer.json()["readiness"] == "LAST_RESORT"
+    assert answer.headers["content-type"] == "application/json"
+    health = loopback.UnixHealth(place.state / "daemon.sock")
+    with health.running():
+        health.freeze()
+        before = time.monotonic()
+        assert statuses() == (503, 200)
+        assert time.monotonic() - before < 2.5
+        assert loopback.fetch(port, "/healthz").json()["readiness"] == "NO"
+    record.withdraw()
+    assert statuses() == (503, 503)
+    slots = place.state / "serving"
+    slots.joinpath(str(int(time.time()) // 10 - 1)).write_text("{}")
+    assert statuses() == (503, 503)
+
+
+def test_https_serves_the_same_and_its_own_list(place: sites.Place, doors: engine_process.Doors) -> None:
+    certificate = make_certificate(place.state)
+    wanted = place.nginx_spec(certificate=certificate)
+    site = program.NginxSite(wanted, doors)
+    assert site.keep(wanted).problem is None
+
+    def curl(*arguments: str) -> str:
+        done = subprocess.run(["curl", "-sk", "-m", "5", *arguments], capture_output=True, text=True, check=False)
+        return done.stdout
+
+    direct = f"https://127.0.0.1:{place.direct.https}"
+    behind = f"https://127.0.0.1:{place.balancer.https}"
+    assert curl("--interface", CLIENT, f"{direct}{PINNED}/InRelease") == "new root"
+    assert curl("--interface", CLIENT, f"{direct}/m/{SOURCE}") == "https list\n"
+    assert "403" in curl("-i", "--interface", "127.0.0.3", f"{direct}/m/{SOURCE}")
+    assert curl("--interface", CLIENT, f"{behind}/m/{SOURCE}") == ""
+    assert "403" in curl("-i", "--haproxy-protocol", "--interface", BALANCER, f"{behind}/m/{SOURCE}")
+    # A renewal under the same file names is a difference, and is served from then on.
+    assert not site.keep(wanted).is_changed
+    os.replace(place.state / "one.pem", place.state / "former.pem")
+    renewed = make_certificate(place.state)
+    assert site.keep(place.nginx_spec(certificate=renewed)).is_changed
+    shown = subprocess.run(
+        ["openssl", "s_client", "-connect", f"127.0.0.1:{place.direct.https}"],
+        input="",
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout
+    assert renewed.chain.read_text().split("\n")[1] in shown
+
+
+class _Peer(BaseHTTPRequestHandler):
+    asked: list[tuple[str, str | None]]
+
+    def do_GET(self) -> None:
+        type(self).asked.append((self.path, self.headers.get("X-Stationmaster-Hop")))
+        status = 206 if "Range" in self.headers else 404 if "gone" in self.path else 200
+        self.send_response(status)
+        self.send_header("Content-Length", "4")
+        self.end_headers()
+        self.wfile.write(b"peer")
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+def test_a_miss_is_filled_from_a_peer_once(place: sites.Place, doors: engine_process.Doors) -> None:
+    handler = type("Handler", (_Peer,), {"asked": []})
+    peer = ThreadingHTTPServer(("127.0.0.5", 0), handler)
+    peer.daemon_threads = True
+    Thread(target=peer.serve_forever, daemon=True).start()
+    try:
+        wanted = place.nginx_spec(peers=(spec.PeerMirror("127.0.0.5", peer.server_port),))
+        site = program.NginxSite(wanted, doors)
+        assert site.keep(wanted).problem is None
+
+        def ask(path: str, **headers: str) -> loopback.Answer:
+            named = {name.replace("_", "-"): value for name, value in headers.items()}
+            return loopback.fetch(place.direct.http, path, source=CLIENT, headers=named)
+
+        absent_generation = f"/g/{SOURCE}/{'e' * 32}/repodata/repomd.xml"
+        assert ask(absent_generation).body == b"peer"
+        assert ask(f"{PINNED}/Packages/lost.rpm").body == b"peer"
+        assert ask(f"{PINNED}/Packages/lost.rpm", Range="bytes=0-3").status == 206
+        assert ask(f"{PINNED}/Packages/gone.rpm").status == 404
+        assert {hop for _, hop in handler.asked} == {"1"}
+        count = len(handler.asked)
+        # Absent from a generation that is held here: proven, nobody is asked; and a second hop is never made.
+        assert ask(f"{PINNED}/dists/x/InRelease").status == 404
+        assert ask(absent_generation, X_Stationmaster_Hop="1").status == 404
+        assert len(handler.asked) == count
+        # Peers read trees without being permitted clients, and nothing else.
+        assert loopback.fetch(place.direct.http, f"{PINNED}/InRelease", source="127.0.0.5").status == 200
+        assert loopback.fetch(place.direct.http, f"/u/{SOURCE}/InRelease", source="127.0.0.5").status == 403
+    finally:
+        peer.shutdown()
+        peer.server_close()
+    again = ask(f"{PINNED}/Packages/lost.rpm")
+    assert (again.status, again.headers["retry-after"]) == (503, "1")
+
+
+@pytest.mark.usefixtures("site")
+def test_a_switch_is_seen_at_once(place: sites.Place) -> None:
+    link = place.state / "www" / "u" / SOURCE
+    for number in range(20):
+        target = place.mirror / "generations" / SOURCE / (GENERATION if number % 2 else FORMER) / "tree"
+        fresh = link.with_name("fresh")
+        fresh.symlink_to(target)
+        os.replace(fresh, link)
+        found = loopback.fetch(place.direct.http, f"/u/{SOURCE}/repodata/repomd.xml", source=CLIENT).body
+        assert found == (target / "repodata" / "repomd.xml").read_bytes()
+
+
+def test_a_running_download_outlives_a_reload(place: sites.Place, site: program.NginxSite) -> None:
+    big = place.mirror / "published" / SOURCE / "big.rpm"
+    with big.open("wb") as stream:
+        stream.truncate(6 << 20)
+    download = subprocess.Popen(
+        ["curl", "-s", "--limit-rate", "3M", "--interface", CLIENT, "-o", "/dev/null", "-w", "%{size_download}",
+         f"http://127.0.0.1:{place.direct.http}{PINNED}/big.rpm"],
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    time.sleep(0.5)
+    assert site.keep(place.nginx_spec(permitted=(ipaddress.ip_network("127.0.0.0/8"),))).is_changed
+    out, _ = download.communicate(timeout=20)
+    assert (download.returncode, out) == (0, str(6 << 20))
+
+
+def test_frozen_workers_are_restarted_when_told(place: sites.Place, site: program.NginxSite) -> None:
+    pid = site.keeper.pid()
+    assert pid is not None
+    for one in _family(pid):
+        os.kill(one, signal.SIGSTOP)
+    site.keeper.restart_wedged()
+    assert site.keeper.pid() is None
+    time.sleep(1.1)  # it was started a moment ago, and one that dies at once is left alone for a second
+    assert site.keep(place.nginx_spec()).is_running
+    assert loopback.fetch(place.direct.http, f"/m/{SOURCE}", source=CLIENT).status == 200
+
+
+def _family(pid: int) -> list[int]:
+    children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+    return [pid, *map(int, children)]
