@@ -73,7 +73,7 @@ def _require_fresh(names: tuple[str, ...], headers: Mapping[str, str], now: date
             )
 
 
-def _find_key(tx: sa.Connection, key_id: signing.KeyId) -> sa.Row[Any] | None:
+def _find_key(tx: sa.Connection, key_id: signing.KeyId) -> Any:
     principals, api_keys = schema.principals.c, schema.api_keys.c
     query = (
         sa.select(principals.id, principals.kind, principals.name, api_keys.public_key)
