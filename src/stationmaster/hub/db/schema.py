@@ -16,6 +16,12 @@ from stationmaster.hub.db.tables.content import (
     software_sources,
 )
 from stationmaster.hub.db.tables.people import api_keys, compartments, events, principals, retry_tokens, settings
+from stationmaster.hub.db.tables.rotation import (
+    orphaned_sources,
+    source_generations,
+    station_healths,
+    station_lags,
+)
 from stationmaster.hub.db.tables.stations import group_balancers, station_reports, stations, sync_requests, visible
 from stationmaster.hub.db.tables.work import (
     instance_inventories,
@@ -36,6 +42,7 @@ __all__ = [
     "instance_sources",
     "managed_instances",
     "metadata",
+    "orphaned_sources",
     "principals",
     "profile_sources",
     "profile_versions",
@@ -46,6 +53,9 @@ __all__ = [
     "scheduled_jobs",
     "settings",
     "software_sources",
+    "source_generations",
+    "station_healths",
+    "station_lags",
     "station_reports",
     "stations",
     "sync_requests",

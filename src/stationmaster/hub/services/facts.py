@@ -1,0 +1,192 @@
+"""From rows to the facts that the model decides on, and the few queries that several services share."""
+
+from __future__ import annotations
+
+import datetime
+import urllib.parse
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from stationmaster.hub import context
+from stationmaster.hub.db import schema
+from stationmaster.model import addresses, desired, errors, groups, ports, protocol
+
+Rows = Sequence[sa.Row[Any]]
+_BALANCER_REMEMBERED = datetime.timedelta(days=1)
+
+
+def find_station(tx: sa.Connection, station_id: str) -> sa.Row[Any]:
+    """The station; NotFoundError otherwise."""
+    table = schema.stations
+    row = tx.execute(
+        sa.select(table).where(table.c.id == station_id, table.c.lifecycle_state != "DELETED")
+    ).one_or_none()
+    if row is None:
+        raise errors.NotFoundError(f"Unknown management station {station_id}.")
+    return row
+
+
+def group_members(tx: sa.Connection, station: sa.Row[Any]) -> Rows:
+    """I1: the station and its peers, by id."""
+    table = schema.stations
+    return tx.execute(
+        sa.select(table)
+        .where(table.c.hostname_key == station.hostname_key, table.c.compartment_id == station.compartment_id)
+        .where(table.c.lifecycle_state != "DELETED")
+        .order_by(table.c.id)
+    ).all()
+
+
+def needs(tx: sa.Connection, station_ids: Iterable[str]) -> list[groups.Need]:
+    """What profiles and instances that refer to these stations need, if it may be mirrored (OSMH 32, 34)."""
+    wanted = sorted(station_ids)
+    profiles, instances, sources = schema.profiles.c, schema.managed_instances.c, schema.software_sources.c
+    attached, contained = schema.instance_sources.c, schema.profile_sources.c
+    is_mirrored = sa.and_(sources.is_mirror_sync_allowed, sources.lifecycle_state == "ACTIVE")
+    by_profile = (
+        sa.select(profiles.management_station_id, contained.source_id, profiles.display_name)
+        .join_from(schema.profiles, schema.profile_sources, contained.profile_id == profiles.id)
+        .join(schema.software_sources, sources.id == contained.source_id)
+        .where(profiles.management_station_id.in_(wanted), profiles.lifecycle_state == "ACTIVE", is_mirrored)
+    )
+    found = [groups.Need(row[0], row[1], f"profile {row[2]}") for row in tx.execute(by_profile)]
+    for station_column in (instances.primary_station_id, instances.secondary_station_id):
+        by_instance = (
+            sa.select(station_column, attached.source_id, sa.func.min(instances.display_name), sa.func.count())
+            .join_from(schema.managed_instances, schema.instance_sources, attached.managed_instance_id == instances.id)
+            .join(schema.software_sources, sources.id == attached.source_id)
+            .where(station_column.in_(wanted), is_mirrored)
+            .group_by(station_column, attached.source_id)
+        )
+        for station_id, source_id, name, count in tx.execute(by_instance):
+            others = f" and {count - 1} more" if count > 1 else ""
+            found.append(groups.Need(station_id, source_id, f"instance {name}{others}"))
+    return found
+
+
+def mirror_source_rows(tx: sa.Connection, members: Rows) -> Rows:
+    """I3: the mirror list of a group, by id."""
+    ids = sorted({need.source_id for need in needs(tx, [member.id for member in members])})
+    table = schema.software_sources
+    return tx.execute(sa.select(table).where(table.c.id.in_(ids)).order_by(table.c.id)).all() if ids else []
+
+
+def sync_numbers(tx: sa.Connection, group_id: str) -> dict[str, int]:
+    """By source, the highest sync number that was asked for."""
+    table = schema.sync_requests.c
+    query = sa.select(table.source_id, sa.func.max(table.number)).where(table.group_id == group_id)
+    return {row[0]: row[1] for row in tx.execute(query.group_by(table.source_id))}
+
+
+def visible_generations(tx: sa.Connection, group_id: str) -> dict[str, protocol.Visible]:
+    """By source, what clients of the group are told: the highest number."""
+    table = schema.visible.c
+    highest = (
+        sa.select(table.source_id, sa.func.max(table.number).label("number"))
+        .where(table.group_id == group_id)
+        .group_by(table.source_id)
+        .subquery()
+    )
+    query = sa.select(table.source_id, table.number, table.generation).join(
+        highest, sa.and_(highest.c.source_id == table.source_id, highest.c.number == table.number)
+    )
+    return {
+        row.source_id: protocol.Visible(source_id=row.source_id, number=row.number, generation=row.generation)
+        for row in tx.execute(query.where(table.group_id == group_id))
+    }
+
+
+def balancer_addresses(tx: sa.Connection, group_id: str, now: datetime.datetime) -> tuple[str, ...]:
+    """What an operator stated and what running balancers told within a day: one that is cut off from us still works."""
+    table = schema.group_balancers
+    rows = tx.execute(sa.select(table).where(table.c.group_id == group_id)).all()
+    found = {
+        addresses.canonical_host(address)
+        for row in rows
+        if not row.node or row.time_seen > now - _BALANCER_REMEMBERED
+        for address in row.addresses
+    }
+    return tuple(sorted(found))
+
+
+def station_facts(row: sa.Row[Any]) -> desired.StationFacts:
+    """A station as the model sees it."""
+    return desired.StationFacts(
+        id=row.id,
+        display_name=row.display_name,
+        hostname=row.hostname,
+        compartment_id=row.compartment_id,
+        direct=ports.PortTriple(row.proxy_port, row.mirror_port, row.mirror_sslport),
+        balancer=ports.PortTriple(row.balancer_proxy_port, row.balancer_http_port, row.balancer_https_port),
+        addresses=tuple(row.addresses),
+        mirror_directory=row.mirror_directory,
+        is_mirror_tls=row.is_sslverify_enabled,
+        is_proxy_enabled=row.is_proxy_enabled,
+        permitted_ranges=tuple(row.proxy_hosts),
+        forward_proxy=row.proxy_forward,
+        certificate_path=row.mirror_sslcert,
+        is_draining=row.is_draining,
+        is_auto_config_enabled=row.is_auto_config_enabled,
+    )
+
+
+def source_facts(row: sa.Row[Any]) -> desired.SourceFacts:
+    """A software source as the model sees it, its options taken apart (design section 12)."""
+    kind = protocol.SourceFormat(row.format)
+    lines = [line.strip() for line in (row.advanced_repo_options or "").splitlines() if line.strip()]
+    fields = {}
+    if kind is protocol.SourceFormat.DEB:
+        pairs = [line.partition(":") for line in lines]
+        fields = {name.strip().lower(): value.split() for name, _, value in pairs}
+        lines = [f"{name.strip()}: {value.strip()}" for name, _, value in pairs if name.strip().lower() not in _TAKEN]
+    return desired.SourceFacts(
+        id=row.id,
+        repo_id=row.repo_id,
+        display_name=row.display_name,
+        format=kind,
+        url=row.url,
+        arch_type=row.arch_type,
+        suites=tuple(fields.get("suites", ())),
+        components=tuple(fields.get("components", ())),
+        options=tuple(lines),
+        gpg_keys=tuple(row.gpg_keys),
+        gpg_key_urls=tuple((row.gpg_key_url or "").replace(",", " ").split()),
+        is_gpg_checked=row.is_gpg_check_enabled,
+        is_tls_verified=row.is_ssl_verify_enabled,
+    )
+
+
+_TAKEN = frozenset({"suites", "components"})
+
+
+def hub_facts(hub: context.Hub) -> desired.HubFacts:
+    """What every machine is told alike. A name is resolved by the station, which may see other addresses than we."""
+    url = urllib.parse.urlsplit(hub.public_url)
+    host = url.hostname or ""
+    return desired.HubFacts(
+        address=protocol.HubAddress(
+            url=hub.public_url,
+            host=host,
+            port=url.port or (443 if url.scheme == "https" else 80),
+            addresses=[host] if addresses.is_address(host) else [],
+        ),
+        ca_pem=hub.authority.ca_pem,
+        heartbeat_seconds=hub.times.heartbeat.total_seconds(),
+        confirmed_seconds=hub.times.confirmed.total_seconds(),
+        retention_seconds=hub.times.retention.total_seconds(),
+    )
+
+
+def last_reports(
+    tx: sa.Connection, station_ids: Iterable[str]
+) -> dict[str, tuple[datetime.datetime, protocol.StationHeartbeat]]:
+    """By station, the last heartbeat and when it was received."""
+    table = schema.station_reports
+    rows = tx.execute(sa.select(table).where(table.c.station_id.in_(sorted(station_ids)))).all()
+    return {row.station_id: (row.time_received, _REPORT.decode(row.report)) for row in rows}
+
+
+_REPORT = msgspec.json.Decoder(protocol.StationHeartbeat)
