@@ -13,6 +13,9 @@ from stationmaster.lab import addressing, network, record
 
 _Result = TypeVar("_Result")
 
+# Machines tell the hub what they are called; each host has a host name of its own, in a namespace for such names.
+_NAMED = ("unshare", "--uts", "sh", "-c", 'printf %s "$0" > /proc/sys/kernel/hostname; exec "$@"')
+
 
 class LabHost:
     """A network namespace with an address per leg and a state directory. ``Lab`` makes them."""
@@ -135,4 +138,4 @@ class LabHost:
 
     def _located(self, arguments: Sequence[str | Path], root: Path | None) -> list[str | Path]:
         inside: list[str | Path] = ["chroot", root] if root else []
-        return ["ip", "netns", "exec", self.namespace, *inside, *arguments]
+        return ["ip", "netns", "exec", self.namespace, *_NAMED, self.name, *inside, *arguments]

@@ -14,7 +14,7 @@ from stationmaster.host import clock, files, programs
 from stationmaster.lab import addressing, host, mounts, network, record
 from stationmaster.model import errors
 
-NEEDED_PROGRAMS = ("ip", "nft", "chroot", "mount", "umount", "sysctl")
+NEEDED_PROGRAMS = ("ip", "nft", "chroot", "mount", "umount", "sysctl", "unshare")
 
 
 class Lab:

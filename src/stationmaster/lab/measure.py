@@ -1,0 +1,79 @@
+"""What a failure did to clients, from records of what they did. Pure; times are seconds on one clock.
+
+A *stall* is how much longer an operation took than operations of its kind take in quiet times (their median before the
+first event): a download of four seconds that always takes four seconds stalled nobody.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+from collections.abc import Mapping, Sequence
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """Something a client did. ``failure`` is empty, or its last words."""
+
+    kind: str
+    started: float
+    ended: float
+    failure: str = ""
+
+    @property
+    def duration(self) -> float:
+        """Seconds."""
+        return self.ended - self.started
+
+
+@dataclasses.dataclass(frozen=True)
+class Event:
+    """Something that was done to a host. ``noticed``: the balancer took it out; ``returned``: it was back in."""
+
+    name: str
+    started: float
+    ended: float
+    noticed: float | None
+    mended: float | None
+    returned: float | None
+
+    @property
+    def seconds_until_noticed(self) -> float | None:
+        """From the event until the balancer sent no more work there."""
+        return None if self.noticed is None else self.noticed - self.started
+
+    @property
+    def seconds_until_returned(self) -> float | None:
+        """From when the host was started or thawed until the balancer sent work there again."""
+        return None if self.returned is None or self.mended is None else self.returned - self.mended
+
+
+@dataclasses.dataclass(frozen=True)
+class Effect:
+    """What clients saw of one event, over operations of some kinds."""
+
+    done: int
+    failed: int
+    longest_stall: float
+    stalled_kind: str
+    failures: tuple[str, ...] = ()
+
+
+def typical_durations(operations: Sequence[Operation], before: float) -> Mapping[str, float]:
+    """The median duration per kind among those that ended before a time; among all where there are none."""
+    kinds = {operation.kind for operation in operations}
+    found = {}
+    for kind in kinds:
+        of_kind = [operation for operation in operations if operation.kind == kind]
+        quiet = [operation.duration for operation in of_kind if operation.ended <= before]
+        found[kind] = statistics.median(quiet or [operation.duration for operation in of_kind])
+    return found
+
+
+def effect_of(event: Event, operations: Sequence[Operation], typical: Mapping[str, float]) -> Effect:
+    """Counts and longest stall of the operations that ran at any time during an event."""
+    touched = [entry for entry in operations if entry.ended >= event.started and entry.started <= event.ended]
+    stalls = [(max(0.0, entry.duration - typical[entry.kind]), entry.kind) for entry in touched]
+    longest, kind = max(stalls, default=(0.0, ""))
+    failures = tuple(f"{entry.kind}: {entry.failure}" for entry in touched if entry.failure)
+    return Effect(len(touched) - len(failures), len(failures), longest, kind, failures)
