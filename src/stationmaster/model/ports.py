@@ -35,6 +35,20 @@ class PortTriple:
         return PortTriple(self.proxy + 1, self.http + 1, self.https + 1)
 
 
+def default_balancer_ports(direct: PortTriple) -> PortTriple:
+    """Each port + 1 (design 12a); where that is taken or beyond 65535, the next free one, upwards and then downwards.
+
+    A function of the three ports alone, so that peers, whose ports are equal (I2), have equal balancer ports as well.
+    """
+    taken = {direct.proxy, direct.http, direct.https}
+    chosen = []
+    for port in (direct.proxy, direct.http, direct.https):
+        free = next(one for one in (*range(port + 1, 65536), *range(port - 1, 0, -1)) if one not in taken)
+        taken.add(free)
+        chosen.append(free)
+    return PortTriple(*chosen)
+
+
 def require_distinct(direct: PortTriple, balancer: PortTriple) -> None:
     """All six ports of a station differ and exist; CallerError names the two fields that collide."""
     names = [(name, port) for name, port in direct.named()]

@@ -13,6 +13,7 @@ import msgspec
 
 from stationmaster.hub import context
 from stationmaster.hub.api import routes
+from stationmaster.hub.services import events
 from stationmaster.model import errors
 
 T = TypeVar("T")
@@ -55,6 +56,11 @@ class Call:
     content: bytes = b""
     decoded_body: Any = None
     decoded_query: Any = None
+
+    @property
+    def actor(self) -> events.Actor:
+        """Who does it, for the event that tells of it."""
+        return events.Actor(self.principal.id, self.request_id)
 
     def body(self, kind: type[T]) -> T:
         """The decoded body; ``kind`` is the route's ``body`` or the base of its union."""

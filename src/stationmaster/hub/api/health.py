@@ -1,7 +1,26 @@
-"""Operations on health."""
+"""What anybody may ask the hub: whether it lives, and which CA to trust."""
 
 from __future__ import annotations
 
-from stationmaster.hub.api.routes import Route
+import sqlalchemy as sa
 
-ROUTES: tuple[Route, ...] = ()
+from stationmaster.hub.api.call import Answer, Call
+from stationmaster.hub.api.routes import OWN, Access, Route
+
+
+def show_health(call: Call, tx: sa.Connection) -> Answer:
+    """200 when the hub answers and its database does."""
+    tx.execute(sa.text("SELECT 1"))
+    return Answer(200, {"status": "UP", "time": call.now})
+
+
+def show_ca(call: Call, tx: sa.Connection) -> Answer:
+    """The CA certificate as PEM. Whoever fetches it over a connection that it does not yet trust compares it first."""
+    del tx
+    return Answer(200, content=call.hub.authority.ca_pem.encode(), content_type="application/x-pem-file")
+
+
+ROUTES = (
+    Route(method="GET", path=f"{OWN}/health", handler=show_health, access=Access.ANYONE),
+    Route(method="GET", path=f"{OWN}/ca", handler=show_ca, access=Access.ANYONE),
+)

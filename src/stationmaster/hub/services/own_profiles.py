@@ -1,0 +1,76 @@
+"""The STATION profile that each station has from its creation on: it follows the station, and goes with it."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from stationmaster.hub.api.wire import common
+from stationmaster.hub.db import schema
+from stationmaster.hub.services import events
+from stationmaster.model import ocid
+
+
+def create(tx: sa.Connection, now: datetime.datetime, actor: events.Actor, station: Any) -> str:
+    """The profile's id. Its name carries the end of the station's id, since names of stations need not be unique."""
+    profile_id = ocid.mint(ocid.Kind.PROFILE, events.region_of(station.id))
+    tx.execute(
+        schema.profiles.insert().values(
+            id=profile_id,
+            profile_type="STATION",
+            registration_type="NON_OCI_LINUX",
+            management_station_id=station.id,
+            is_station_own=True,
+            is_default_profile=False,
+            is_service_provided_profile=False,
+            lifecycle_state="ACTIVE",
+            profile_version=1,
+            description=None,
+            freeform_tags={},
+            defined_tags={},
+            created_by=actor.principal_id,
+            time_created=now,
+            time_modified=now,
+            revision=1,
+            **_following(station),
+        )
+    )
+    return profile_id
+
+
+def follow(tx: sa.Connection, now: datetime.datetime, station: Any) -> None:
+    """Keep name, compartment, family and architecture as the station has them."""
+    table, columns = schema.profiles, _following(station)
+    differs = sa.or_(*(table.c[name] != value for name, value in columns.items()))
+    tx.execute(
+        table.update()
+        .where(table.c.id == station.profile_id, differs)
+        .values(**columns, time_modified=now, revision=table.c.revision + 1)
+    )
+
+
+def delete(tx: sa.Connection, station: Any) -> None:
+    """With its registration keys and versions."""
+    table = schema.profiles
+    tx.execute(table.delete().where(table.c.management_station_id == station.id, table.c.is_station_own))
+
+
+def _following(station: Any) -> dict[str, Any]:
+    return {
+        "compartment_id": station.compartment_id,
+        "display_name": f"{station.display_name[:240]}-{station.id[-8:]}",
+        "vendor_name": vendor_of(common.OsFamily(station.os_family)).value,
+        "os_family": station.os_family,
+        "arch_type": station.arch_type,
+    }
+
+
+def vendor_of(family: common.OsFamily) -> common.Vendor:
+    """Who makes a family."""
+    if family.is_windows:
+        return common.Vendor.MICROSOFT
+    if family.startswith("UBUNTU_"):
+        return common.Vendor.CANONICAL
+    return common.Vendor.DEBIAN if family.startswith("DEBIAN_") else common.Vendor.ORACLE
