@@ -38,6 +38,14 @@ class StreamedResponse:
         except (urllib3.exceptions.HTTPError, OSError, ssl.SSLError) as exc:
             raise errors.PeerError(f"The connection broke while reading: {exc}.") from exc
 
+    def arriving(self, size: int = 1 << 18) -> Iterator[bytes]:
+        """Like ``pieces``, but each piece is handed on as soon as it comes, so that a trickle is noticed."""
+        try:
+            while piece := self._response.read1(size, decode_content=False):
+                yield piece
+        except (urllib3.exceptions.HTTPError, OSError, ssl.SSLError) as exc:
+            raise errors.PeerError(f"The connection broke while reading: {exc}.") from exc
+
 
 class Http:
     """One pool of connections. Not tied to a host; safe to use from several threads."""

@@ -1,14 +1,45 @@
-"""The one entry: sync a source onto a volume. Decides the order of a sync; what each step does lies beside it."""
+"""The one entry: sync a source onto a volume. Decides the order of a sync; what each step does lies beside it.
+
+A no-op asks for the root document only and takes no lock. Everything else happens under the source's lock: guards,
+staging, publishing. When the upstream changes meanwhile, it starts again from the root, a bounded number of times.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
+from pathlib import Path
+
+import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
-from stationmaster.mirror import outcome, source, volume
+from stationmaster.mirror import (
+    catalog,
+    exchange,
+    failures,
+    fetch,
+    guards,
+    lock,
+    manifest,
+    outcome,
+    publish,
+    source,
+    stage,
+)
+from stationmaster.mirror import upstream as upstreams
+from stationmaster.mirror import volume as volumes
+from stationmaster.model import errors
+
+
+class _Known(msgspec.Struct, frozen=True, rename="camel"):
+    """What the last sync learnt for the next: ``.stationmaster/sources/<source>.json``."""
+
+    url: str
+    generation: str
+    validators: dict[str, upstreams.Validator]
 
 
 class Engine:
@@ -22,16 +53,18 @@ class Engine:
         *,
         jitter: random.Random | None = None,
         connections: int = 8,
+        fetch_policy: exchange.FetchPolicy | None = None,
     ) -> None:
         self._files = files
         self._http = http
         self._clock = clock
         self._jitter = jitter or random.Random()
         self._connections = connections
+        self._fetch_policy = fetch_policy
 
     def sync(
         self,
-        volume: volume.Volume,
+        volume: volumes.Volume,
         source: source.Source,
         *,
         progress: outcome.Listener = outcome.ignore_progress,
@@ -43,6 +76,196 @@ class Engine:
         """Bring the upstream's present generation whole onto the volume; never raises for upstream or volume.
 
         ``publish_alone``: also switch ``published/<source>`` to it; a station leaves that out. With
-        ``expected_generation`` another one found at the address is refused (a follower copies what the leader staged).
+        ``expected_generation`` another one found at the address is refused (a follower copies what the leader staged),
+        and one that is held costs no request.
         """
-        raise NotImplementedError
+        stop = stop or threading.Event()
+        fetcher = fetch.Fetcher(
+            self._files, self._http, self._clock, jitter=self._jitter, stop=stop, policy=self._fetch_policy
+        )
+        order = _Order(source, progress, publish_alone, expected_generation, policy or outcome.SyncPolicy())
+        run = _Run(self._files, volume, self._clock, fetcher, order, self._connections)
+        try:
+            with failures.translated_os_errors(volume.root):
+                return run.sync()
+        except errors.StationmasterError as exc:
+            return run.failed(exc)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Order:
+    source: source.Source
+    progress: outcome.Listener
+    is_alone: bool
+    expected: str | None
+    policy: outcome.SyncPolicy
+
+
+class _Run:
+    """One sync."""
+
+    def __init__(
+        self,
+        files: host_files.Files,
+        volume: volumes.Volume,
+        clock: clocks.Clock,
+        fetcher: fetch.Fetcher,
+        order: _Order,
+        connections: int,
+    ) -> None:
+        self._files = files
+        self._volume = volume
+        self._clock = clock
+        self._fetcher = fetcher
+        self._order = order
+        self._connections = connections
+        self._name = order.source.name
+        self._warnings: tuple[str, ...] = ()
+
+    def sync(self) -> outcome.SyncOutcome:
+        self._volume.require()
+        held = self._held(self._order.expected) if self._order.expected else None
+        if held is not None:
+            return self._done(outcome.State.UNCHANGED, held)
+        upstream = self._new_upstream()
+        root = self._fetch_root(upstream, self._former())
+        guards.require_expected(root, self._order.expected)
+        if (held := self._held(root.generation)) is not None:
+            self._require_not_older(root)
+            return self._done(outcome.State.UNCHANGED, held)
+        with lock.SourceLock(self._files, self._volume.control, self._name):
+            if lock.is_cleaning(self._volume.control):
+                raise failures.SyncRunningError("The volume is being cleaned.", hint="Run again in a while.")
+            return self._sync_locked(upstream, root)
+
+    def failed(self, error: errors.StationmasterError) -> outcome.SyncOutcome:
+        """The outcome of a failure: what is held stays as it was."""
+        try:
+            former = catalog.newest_header(self._volume, self._name)
+        except OSError:
+            former = None
+        return self._outcome(outcome.State.FAILED, former, error)
+
+    def _sync_locked(self, upstream: upstreams.Upstream, root: upstreams.Root) -> outcome.SyncOutcome:
+        for _ in range(self._order.policy.restarts + 1):
+            self._require_not_older(root)
+            held = catalog.find_header(self._volume, self._name, root.generation)
+            if held is not None:  # another run brought it, or it is held and not shown
+                return self._publish(self._volume.generation(self._name, root.generation), held, root)
+            try:
+                staged = self._stage(upstream, upstream.complete_root(root))
+                return self._publish(staged.directory, staged.header, root)
+            except (failures.ChecksumError, failures.UnavailableError) as exc:
+                if isinstance(exc, failures.UnavailableError) and not exc.is_absent:
+                    raise
+                root = self._root_after(upstream, root, exc)
+        raise failures.MetadataChangingError(
+            f"The upstream of {self._name} changed {self._order.policy.restarts + 1} times while it was being read.",
+            hint="The last good generation stays. Run again when the upstream is at rest.",
+        )
+
+    def _stage(self, upstream: upstreams.Upstream, root: upstreams.Root) -> stage.Staged:
+        stager = stage.Stager(
+            self._files,
+            self._volume,
+            upstream,
+            self._fetcher,
+            policy=self._order.policy,
+            threads=self._connections,
+            progress=self._order.progress,
+        )
+        former = catalog.newest_header(self._volume, self._name)
+        return stager.stage(self._name, root, former, is_guarded=self._order.expected is None)
+
+    def _publish(self, directory: Path, header: manifest.Header, root: upstreams.Root) -> outcome.SyncOutcome:
+        self._order.progress(outcome.Progress(outcome.Phase.PUBLISH))
+        publisher = publish.Publisher(self._files, self._volume, self._clock, self._name)
+        publisher.publish(directory, header, alone=self._order.is_alone)
+        known = _Known(self._order.source.url, header.generation, dict(root.validators))
+        self._files.write_atomic(self._known_path(), msgspec.json.encode(known), durable=False)
+        self._files.remove_tree(self._volume.incoming(self._name))
+        return self._done(outcome.State.SYNCED, header)
+
+    def _new_upstream(self) -> upstreams.Upstream:
+        wanted = self._order.source
+        if isinstance(wanted, source.RpmSource):
+            from stationmaster.mirror import rpm
+
+            return rpm.RpmUpstream(wanted, self._fetcher)
+        from stationmaster.mirror import deb
+
+        is_dated = not self._order.policy.allow_expired and self._order.expected is None
+        return deb.DebUpstream(wanted, self._fetcher, self._clock.now() if is_dated else None)
+
+    def _fetch_root(self, upstream: upstreams.Upstream, former: upstreams.Former | None) -> upstreams.Root:
+        """The root; a signature that does not fit is read again, since upstreams replace the two one by one."""
+        self._order.progress(outcome.Progress(outcome.Phase.ROOT))
+        try:
+            root = upstream.fetch_root(former)
+        except failures.SignatureInvalidError:
+            self._pause()
+            root = upstream.fetch_root(None)
+        self._warnings = root.warnings
+        return root
+
+    def _root_after(
+        self, upstream: upstreams.Upstream, root: upstreams.Root, failure: errors.StationmasterError
+    ) -> upstreams.Root:
+        """The root that made what we read false; the failure itself when the root is still the same."""
+        self._pause()
+        present = self._fetch_root(upstream, None)
+        if present.generation == root.generation:
+            raise failure
+        guards.require_expected(present, self._order.expected)
+        return present
+
+    def _pause(self) -> None:
+        self._clock.sleep(self._order.policy.restart_pause.total_seconds())
+
+    def _require_not_older(self, root: upstreams.Root) -> None:
+        if self._order.expected is None:
+            guards.require_not_older(root, catalog.newest_header(self._volume, self._name), self._order.policy)
+
+    def _held(self, generation: str | None) -> manifest.Header | None:
+        """The generation when nothing is left to do for it: held, and shown where the engine publishes alone."""
+        if generation is None:
+            return None
+        if self._order.is_alone and not self._is_shown(generation):
+            return None
+        return catalog.find_header(self._volume, self._name, generation)
+
+    def _is_shown(self, generation: str) -> bool:
+        if catalog.published_generation(self._volume, self._name) != generation:
+            return False
+        header = catalog.find_header(self._volume, self._name, generation)
+        published = self._volume.published(self._name)
+        return header is not None and all((published / path).is_file() for path in header.roots)
+
+    def _former(self) -> upstreams.Former | None:
+        """What makes the request for the root conditional: only what the same address gave for a generation held."""
+        try:
+            known = msgspec.json.decode(self._known_path().read_bytes(), type=_Known)
+        except (OSError, msgspec.MsgspecError):
+            return None
+        if known.url != self._order.source.url:
+            return None
+        return upstreams.Former(known.generation, self._volume.tree(self._name, known.generation), known.validators)
+
+    def _known_path(self) -> Path:
+        return self._volume.control / "sources" / f"{self._name}.json"
+
+    def _done(self, state: outcome.State, header: manifest.Header) -> outcome.SyncOutcome:
+        return self._outcome(state, header, None)
+
+    def _outcome(
+        self, state: outcome.State, header: manifest.Header | None, error: errors.StationmasterError | None
+    ) -> outcome.SyncOutcome:
+        return outcome.SyncOutcome(
+            state=state,
+            generation=header.generation if header else None,
+            packages=header.packages if header else 0,
+            bytes_downloaded=self._fetcher.meter.bytes,
+            requests=self._fetcher.meter.requests,
+            error=error,
+            warnings=self._warnings,
+        )

@@ -24,10 +24,22 @@ class VolumeFullError(errors.VolumeError):
     code = "VolumeFull"
 
 
+class ManifestDamagedError(errors.VolumeError):
+    """The record of a held generation cannot be read."""
+
+    code = "ManifestDamaged"
+
+
 class SyncRunningError(errors.ConflictError):
     """Another process is writing this source on this volume."""
 
     code = "SyncRunning"
+
+
+class OtherGenerationError(errors.UpstreamError):
+    """Another generation is at the address than the one that was asked for."""
+
+    code = "OtherGeneration"
 
 
 class StoppedError(errors.StationmasterError):

@@ -132,7 +132,7 @@ def open_volume(
     if marker is None:
         raise failures.NotAVolumeError(
             f"{root} is not a mirror volume: it has no .stationmaster/volume.json.",
-            hint=f"If it should be one, run `stationmaster mirror init --dest {root}`; if it is a mount point, mount it.",
+            hint=f"Run `stationmaster mirror init --dest {root}` if it should be one, or mount it.",
         )
     if marker.format_version != FORMAT_VERSION:
         raise failures.NotAVolumeError(

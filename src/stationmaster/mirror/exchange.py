@@ -1,0 +1,172 @@
+"""Requests to the upstream: redirects, retries, pace and stopping; what the bytes should be is decided by ``fetch``."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import random
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import TypeVar
+from urllib import parse
+
+from stationmaster.host import clock as clocks
+from stationmaster.host import http as host_http
+from stationmaster.mirror import failures, meter, retry
+from stationmaster.model import errors
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_MAX_REDIRECTS = 8
+_BLOCK = 1 << 18
+_Result = TypeVar("_Result")
+
+
+@dataclasses.dataclass(frozen=True)
+class FetchPolicy:
+    """Pace and patience of transfers; bytes/s and seconds."""
+
+    retry: retry.RetryPolicy = dataclasses.field(default_factory=retry.RetryPolicy)
+    floor: int = 512
+    window: float = 20.0
+    connect_timeout: float = 10.0
+    read_timeout: float = 30.0
+
+
+class PassingError(Exception):
+    """A fault that the retry policy decides about; carries the error to show when it gives up."""
+
+    def __init__(self, error: errors.StationmasterError, fault: retry.Fault) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.fault = fault
+
+
+class Exchange:
+    """The requests of one sync, from several threads."""
+
+    def __init__(
+        self,
+        http: host_http.Http,
+        clock: clocks.Clock,
+        *,
+        jitter: random.Random,
+        stop: threading.Event,
+        policy: FetchPolicy,
+    ) -> None:
+        self._http = http
+        self._clock = clock
+        self._jitter = jitter
+        self._stop = stop
+        self._policy = policy
+        self.meter = meter.Meter()
+
+    def pieces(self, answer: host_http.StreamedResponse, url: str) -> Iterator[bytes]:
+        """The body as it comes; a broken or trickling connection is a PassingError, a stop ends it."""
+        pace = meter.Pace(self._clock, floor=self._policy.floor, window=self._policy.window)
+        try:
+            for piece in answer.arriving(_BLOCK):
+                self.meter.add_bytes(len(piece))
+                yield piece
+                if self._stop.is_set():
+                    raise failures.StoppedError("The sync was stopped.", hint="The next run resumes where it ended.")
+                pace.add(len(piece), address=url)
+        except errors.PeerError as exc:
+            raise PassingError(failures.UnavailableError(f"{url}: {exc.message}"), retry.Fault()) from exc
+        except failures.TooSlowError as exc:
+            raise PassingError(exc, retry.Fault()) from exc
+
+    @contextlib.contextmanager
+    def answer(
+        self, url: str, headers: Mapping[str, str], *, is_downgrade_refused: bool
+    ) -> Iterator[host_http.StreamedResponse]:
+        """The answer behind all redirects: 200, 206, 304 or 416; any other status is an error."""
+        address = url
+        for _ in range(_MAX_REDIRECTS + 1):
+            if self._stop.is_set():
+                raise failures.StoppedError("The sync was stopped.", hint="The next run resumes where it ended.")
+            with self._request(address, {"Accept-Encoding": "identity", **headers}) as answer:
+                if answer.status not in _REDIRECTS:
+                    if answer.status not in (200, 206, 304, 416):
+                        raise self._refusal(address, answer)
+                    yield answer
+                    return
+                address = redirect_target(address, answer.headers.get("location"), is_downgrade_refused)
+        raise failures.RedirectRefusedError(f"{url} is redirected more than {_MAX_REDIRECTS} times.")
+
+    @contextlib.contextmanager
+    def _request(self, address: str, headers: Mapping[str, str]) -> Iterator[host_http.StreamedResponse]:
+        self.meter.add_request()
+        policy = self._policy
+        with contextlib.ExitStack() as stack:
+            try:
+                answer = stack.enter_context(
+                    self._http.stream(
+                        "GET",
+                        address,
+                        headers=headers,
+                        connect_timeout=policy.connect_timeout,
+                        read_timeout=policy.read_timeout,
+                    )
+                )
+            except errors.PeerError as exc:
+                raise PassingError(
+                    failures.UnavailableError(f"{address}: {exc.message}", hint="Check address, network and proxy."),
+                    retry.Fault(),
+                ) from exc
+            yield answer
+
+    def _refusal(self, address: str, answer: host_http.StreamedResponse) -> Exception:
+        error = unavailable(address, answer.status)
+        wait = retry.parse_retry_after(answer.headers.get("retry-after"), now=self._clock.now().timestamp())
+        fault = retry.Fault(answer.status, wait)
+        return PassingError(error, fault) if retry.is_passing(fault) else error
+
+    def with_retries(self, attempt: Callable[[], _Result]) -> _Result:
+        """The result of ``attempt``, tried as often as the policy says; then the last failure."""
+        tries = 0
+        while True:
+            tries += 1
+            try:
+                return attempt()
+            except PassingError as exc:
+                delay = retry.decide_retry(tries, exc.fault, self._policy.retry, jitter=self._jitter.random())
+                if delay is None:
+                    raise exc.error from exc
+                self._wait(delay)
+
+    def _wait(self, seconds: float) -> None:
+        """Sleep in short steps, so that a stop is heard."""
+        end = self._clock.monotonic() + seconds
+        while (left := end - self._clock.monotonic()) > 0 and not self._stop.is_set():
+            self._clock.sleep(min(left, 0.1))
+
+
+def redirect_target(address: str, location: str | None, is_downgrade_refused: bool) -> str:  # noqa: FBT001
+    """Where a redirect leads; only http and https, and not from https to http where nothing else proves the bytes."""
+    target = parse.urljoin(address, location or "")
+    scheme = parse.urlsplit(target).scheme
+    if not location or scheme not in ("http", "https"):
+        raise failures.RedirectRefusedError(
+            f"{address} redirects to {location!r}; only http and https addresses are followed."
+        )
+    if is_downgrade_refused and scheme == "http" and address.startswith("https:"):
+        raise failures.RedirectRefusedError(f"{address} redirects from https to {target}.")
+    return target
+
+
+def refuse_short(answer: host_http.StreamedResponse, received: int, url: str) -> None:
+    """A connection that closed early ends the stream without any error of its own."""
+    stated = answer.headers.get("content-length", "")
+    if stated.isdigit() and received < int(stated):
+        raise PassingError(
+            failures.UnavailableError(f"{url}: the connection ended after {received} of {stated} bytes."), retry.Fault()
+        )
+
+
+def unavailable(address: str, status: int) -> failures.UnavailableError:
+    """The error for an answer that is no file."""
+    return failures.UnavailableError(
+        f"{address} answered {status}.",
+        hint="Check the address." if status == 404 else "Check the upstream.",
+        status=status,
+    )

@@ -1,0 +1,54 @@
+"""Guards that compare an upstream's new state with the one held, before anything of it is taken over."""
+
+from __future__ import annotations
+
+import datetime
+
+from stationmaster.mirror import failures, manifest, outcome, upstream, volume
+
+
+def require_not_older(root: upstream.Root, former: manifest.Header | None, policy: outcome.SyncPolicy) -> None:
+    """RollbackRefusedError when the root is older than the one held (a replay, or a mirror that lags)."""
+    if former is None or policy.allow_rollback or not root.timestamp or root.timestamp >= former.timestamp:
+        return
+    raise failures.RollbackRefusedError(
+        f"The upstream's root is of {_shown(root.timestamp)}, older than the one held, of {_shown(former.timestamp)}.",
+        hint="The last good generation stays. If the upstream went back on purpose, allow the rollback.",
+    )
+
+
+def require_not_shrunk(packages: int, former: manifest.Header | None, policy: outcome.SyncPolicy) -> None:
+    """ShrunkRefusedError when far fewer packages are left than before: an accident has wiped whole mirrors."""
+    if former is None or policy.allow_shrink or not former.packages:
+        return
+    is_large = former.packages >= policy.shrink_floor
+    if packages and not (is_large and packages < former.packages * policy.shrink_ratio):
+        return
+    raise failures.ShrunkRefusedError(
+        f"The upstream has {packages} packages left of {former.packages}.",
+        hint="The last good generation stays. If that is meant, allow the shrinking.",
+    )
+
+
+def require_room(missing_bytes: int, place: volume.Volume, policy: outcome.SyncPolicy) -> None:
+    """VolumeFullError, before the first byte, when what is missing does not fit and leave the reserve."""
+    available = place.space().available_bytes
+    if missing_bytes and missing_bytes + policy.reserve_bytes > available:
+        raise failures.VolumeFullError(
+            f"{place.root} has {available} bytes free; this sync needs {missing_bytes} and a reserve of "
+            f"{policy.reserve_bytes}.",
+            hint="Free some room, or run `mirror clean`.",
+        )
+
+
+def require_expected(root: upstream.Root, expected: str | None) -> None:
+    """OtherGenerationError when another generation was asked for."""
+    if expected is not None and root.generation != expected:
+        raise failures.OtherGenerationError(
+            f"The address shows generation {root.generation}, expected was {expected}.",
+            hint="The holder moved on; ask again which generation to copy.",
+        )
+
+
+def _shown(timestamp: int) -> str:
+    return datetime.datetime.fromtimestamp(timestamp, datetime.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

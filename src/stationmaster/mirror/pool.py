@@ -1,0 +1,85 @@
+"""The pool: each content once over all sources, named by its sha256. Content gets in only after it was verified."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import threading
+from pathlib import Path
+
+from stationmaster.host import files as host_files
+from stationmaster.mirror import fileref, volume
+
+_NO_LINK = {errno.EMLINK, errno.ENOSPC, errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP}
+_numbers = itertools.count()
+
+
+class Pool:
+    """The pool of one volume, used by several threads of one sync."""
+
+    def __init__(self, files: host_files.Files, place: volume.Volume) -> None:
+        self._files = files
+        self._volume = place
+        self._known_directories: set[Path] = set()
+        self._lock = threading.Lock()
+
+    def path(self, sha256: str) -> Path:
+        """Where content lies, or would."""
+        return self._volume.pool_path("sha256", sha256)
+
+    def find(self, checksum: fileref.Checksum) -> str | None:
+        """The sha256 of content that is here; None when it is not. Other digests are links that name the sha256."""
+        sha256: str | None = checksum.value
+        if checksum.algorithm != "sha256":
+            try:
+                sha256 = self._volume.pool_path(checksum.algorithm, checksum.value).readlink().name
+            except OSError:
+                return None
+        assert sha256 is not None  # noqa: S101 - for the type checker
+        return sha256 if self.path(sha256).exists() else None
+
+    def admit(self, part: Path, sha256: str, checksum: fileref.Checksum) -> None:
+        """Take a verified file in; ``part`` is gone afterwards. Time and mode are set before it is visible."""
+        target = self.path(sha256)
+        self._make_directory(target.parent)
+        self._files.set_mode(part, 0o644)
+        self._files.set_mtime(part, fileref.package_mtime(sha256))
+        if target.exists():  # another source brought it meanwhile; its name must not move to another inode
+            self._files.remove(part)
+        else:
+            self._files.rename(part, target)
+        if checksum.algorithm != "sha256":
+            alias = self._volume.pool_path(checksum.algorithm, checksum.value)
+            self._make_directory(alias.parent)
+            self._files.replace_symlink(alias, f"../../sha256/{sha256[:2]}/{sha256}")
+
+    def place(self, sha256: str, target: Path) -> bool:
+        """Give content a name in a tree; False when the name is taken. Where links run out, it becomes a copy."""
+        return link_or_copy(self._files, self.path(sha256), target, mtime=fileref.package_mtime(sha256))
+
+    def _make_directory(self, path: Path) -> None:
+        with self._lock:
+            if path not in self._known_directories:
+                self._volume.make_directory(path)
+                self._known_directories.add(path)
+
+
+def link_or_copy(files: host_files.Files, source: Path, target: Path, *, mtime: int) -> bool:
+    """link(2), or a copy where the file system allows no more links (GlusterFS says ENOSPC then); False when taken."""
+    try:
+        return files.link(source, target)
+    except OSError as exc:
+        if exc.errno not in _NO_LINK:
+            raise
+    if target.exists():
+        return False
+    temporary = target.with_name(f".{target.name[:200]}.{os.getpid()}.{next(_numbers)}")
+    try:
+        files.copy(source, temporary)
+        files.set_mtime(temporary, mtime)
+        files.rename(temporary, target)
+    except BaseException:
+        files.remove(temporary)
+        raise
+    return True

@@ -1,0 +1,91 @@
+"""An RPM repository as an upstream: repomd.xml, its signature, its data files, the packages that primary names."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+from stationmaster.mirror import failures, fetch, fileref, repomd, source, trust, unpack, upstream
+
+ROOT = "repodata/repomd.xml"
+SIGNATURE = "repodata/repomd.xml.asc"
+KEY = "repodata/repomd.xml.key"
+
+
+class RpmUpstream:
+    """One RPM repository."""
+
+    format = "rpm"
+
+    def __init__(self, wanted: source.RpmSource, fetcher: fetch.Fetcher) -> None:
+        self._source = wanted
+        self._fetcher = fetcher
+
+    def fetch_root(self, former: upstream.Former | None) -> upstream.Root:
+        """repomd.xml and its detached signature, verified before anything in it is used."""
+        reader = upstream.RootReader(self._fetcher, self._source.url, former)
+        document = reader.require(ROOT)
+        signature = reader.read(SIGNATURE)
+        self._verify(document, signature)
+        documents = (document, signature) if signature else (document,)
+        parsed = repomd.parse_repomd(document.content)
+        refs = repomd.metadata_refs(parsed)
+        return upstream.Root(
+            generation=upstream.generation_id(documents),
+            timestamp=parsed.timestamp,
+            documents=documents,
+            metadata=refs,
+            validators=reader.validators,
+            warnings=_warnings(refs),
+        )
+
+    def complete_root(self, root: upstream.Root) -> upstream.Root:
+        """With repomd.xml.key, which some upstreams put there for clients; it proves nothing to us."""
+        if len(root.documents) < 2:
+            return root
+        key = upstream.RootReader(self._fetcher, self._source.url, None).read(KEY)
+        return dataclasses.replace(root, documents=(*root.documents, key)) if key else root
+
+    def metadata_addresses(self, ref: fileref.FileRef) -> tuple[str, ...]:
+        """Data files lie where repomd.xml says."""
+        return (upstream.join_address(self._source.url, fileref.quoted_path(ref.path)),)
+
+    def content_addresses(self, path: str) -> tuple[str, ...]:
+        """A path that is URL-encoded already is asked for as clients do, as it stands; then as a plain file name."""
+        quoted = upstream.join_address(self._source.url, fileref.quoted_path(path))
+        if not fileref.is_encoded(path):
+            return (quoted,)
+        return (upstream.join_address(self._source.url, fileref.quoted_path(path).replace("%25", "%")), quoted)
+
+    def content(self, root: upstream.Root, tree: Path) -> Iterator[fileref.FileRef]:
+        """Packages and deltas."""
+        parsed = repomd.parse_repomd(root.documents[0].content)
+        by_type = {data.type: data for data in parsed.data}
+        if "primary" not in by_type:
+            raise failures.MetadataInvalidError("repomd.xml names no primary metadata, so its packages are unknown.")
+        for kind, parse in (("primary", repomd.parse_primary), ("prestodelta", repomd.parse_deltas)):
+            if kind in by_type:
+                data = by_type[kind]
+                path = fileref.normal_path(data.href, what="repomd.xml")
+                blocks = unpack.unpacked_blocks(tree / path, stated_size=data.open_size)
+                yield from parse(blocks, what=path)
+
+    def _verify(self, document: upstream.RootDocument, signature: upstream.RootDocument | None) -> None:
+        if not self._source.keys:
+            return
+        keyring = trust.load_keyring(self._source.keys)
+        if keyring is None:
+            return
+        if signature is None:
+            raise failures.SignatureMissingError(
+                f"{self._source.url}{SIGNATURE} does not exist, but a key is pinned for {self._source.name}.",
+                hint="The last good generation stays. Ask the upstream to sign repomd.xml, or leave out the key.",
+            )
+        keyring.verify_detached(document.content, signature.content, what=self._source.url + ROOT)
+
+
+def _warnings(refs: tuple[fileref.FileRef, ...]) -> tuple[str, ...]:
+    if any(ref.checksum.algorithm == "sha1" for ref in refs):
+        return ("repomd.xml uses SHA-1 checksums, which can be forged.",)
+    return ()

@@ -1,0 +1,231 @@
+"""Staging: everything of a generation that the volume lacks, brought there out of sight of clients.
+
+Order: the root is known and verified; its metadata comes into a private tree; the metadata names the content; the
+guards and the ledger say whether it may come and fits; the content comes into the pool; the manifest is written.
+What a former run left is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from stationmaster.host import files as host_files
+from stationmaster.mirror import (
+    failures,
+    fetch,
+    fileref,
+    guards,
+    manifest,
+    metadata,
+    outcome,
+    pool,
+    transfer,
+    upstream,
+    volume,
+)
+
+_METADATA = fileref.Kind.METADATA.value
+_PACKAGE = fileref.Kind.PACKAGE.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Staged:
+    """A generation that is whole except for its name among the held ones."""
+
+    directory: Path
+    header: manifest.Header
+
+
+@dataclasses.dataclass
+class _Totals:
+    packages: int = 0
+    files: int = 0
+    size: int = 0
+    missing_files: int = 0
+    missing_bytes: int = 0
+    tops: set[str] = dataclasses.field(default_factory=set)
+    contents: set[int] = dataclasses.field(default_factory=set)  # hashes: sixty bytes each instead of two hundred
+
+
+class Stager:
+    """Stages one generation of one source; made anew for each try."""
+
+    def __init__(
+        self,
+        files: host_files.Files,
+        place: volume.Volume,
+        repository: upstream.Upstream,
+        fetcher: fetch.Fetcher,
+        *,
+        policy: outcome.SyncPolicy,
+        threads: int,
+        progress: outcome.Listener,
+    ) -> None:
+        self._files = files
+        self._volume = place
+        self._upstream = repository
+        self._fetcher = fetcher
+        self._policy = policy
+        self._threads = threads
+        self._progress = progress
+        self._pool = pool.Pool(files, place)
+        self._lock = threading.Lock()
+
+    def stage(self, source: str, root: upstream.Root, former: manifest.Header | None, *, is_guarded: bool) -> Staged:
+        """Bring everything; raises the first failure, keeping what came for the next run."""
+        directory = self._volume.incoming(source) / f"stage-{root.generation}"
+        self._volume.make_directory(directory / "tree")
+        staged = self._stage_metadata(source, root, former, directory)
+        totals = self._collect(root, staged, directory, former)
+        if is_guarded:
+            guards.require_not_shrunk(totals.packages, former, self._policy)
+        guards.require_room(totals.missing_bytes, self._volume, self._policy)
+        self._bring_content(directory, totals)
+        header = manifest.Header(
+            format_version=manifest.FORMAT_VERSION,
+            source=source,
+            generation=root.generation,
+            format=self._upstream.format,
+            timestamp=root.timestamp,
+            roots=tuple(document.path for document in root.documents),
+            tops=tuple(sorted(totals.tops)),
+            packages=totals.packages,
+            unique_packages=len(totals.contents),
+            files=totals.files,
+            bytes=totals.size,
+        )
+        entries = self._settled(manifest.read_plain(directory / "wanted"))
+        manifest.write_lines(self._files, directory / "manifest.jsonl", header, entries)
+        return Staged(directory, header)
+
+    def _stage_metadata(
+        self, source: str, root: upstream.Root, former: manifest.Header | None, directory: Path
+    ) -> list[manifest.Entry]:
+        stager = metadata.MetadataStager(self._files, self._volume, self._upstream, self._fetcher, directory=directory)
+        held = metadata.held_metadata(self._volume, source, former.generation) if former else {}
+        total = sum(ref.size or 0 for ref in root.metadata)
+        told = _Counter(self._progress, outcome.Phase.METADATA, len(root.metadata), total)
+        entries = stager.write_documents(root)
+        return entries + stager.bring_all(root, held, threads=self._threads, told=told.add)
+
+    def _collect(
+        self, root: upstream.Root, staged: list[manifest.Entry], directory: Path, former: manifest.Header | None
+    ) -> _Totals:
+        """Write down what is wanted and what of it is missing; a damaged record of the former generation is ignored."""
+        if former is not None:
+            path = self._volume.manifest(former.source, former.generation)
+            try:
+                return self._compare(root, staged, directory, manifest.read_entries(path))
+            except (failures.ManifestDamagedError, FileNotFoundError):
+                pass
+        return self._compare(root, staged, directory, iter(()))
+
+    def _compare(
+        self, root: upstream.Root, staged: list[manifest.Entry], directory: Path, former: Iterator[manifest.Entry]
+    ) -> _Totals:
+        totals = _Totals()
+        content = (_entry(ref) for ref in self._upstream.content(root, directory / "tree"))
+        present = manifest.sorted_entries(self._files, _chained(staged, content), directory / "run")
+
+        def missing() -> Iterator[manifest.Entry]:
+            for old, new in manifest.paired(former, _kept(present, directory / "wanted", self._files)):
+                if new is None:
+                    continue
+                _count(totals, new)
+                is_held = old is not None and manifest.is_same_content(old, new)
+                if new.k != _METADATA and not is_held and self._pool.find(manifest.checksum_of(new)) is None:
+                    totals.missing_files += 1
+                    totals.missing_bytes += max(0, new.s)
+                    yield new
+
+        manifest.write_lines(self._files, directory / "missing", None, missing())
+        return totals
+
+    def _bring_content(self, directory: Path, totals: _Totals) -> None:
+        told = _Counter(self._progress, outcome.Phase.PACKAGES, totals.missing_files, totals.missing_bytes)
+        begun: set[str] = set()
+
+        def work(entry: manifest.Entry) -> None:
+            checksum = manifest.checksum_of(entry)
+            with self._lock:
+                is_mine = checksum.value not in begun
+                begun.add(checksum.value)
+            if is_mine:
+                self._bring_package(directory.parent, entry, checksum)
+            told.add(max(0, entry.s))
+
+        transfer.run_parallel(manifest.read_plain(directory / "missing"), work, threads=self._threads)
+
+    def _bring_package(self, incoming: Path, entry: manifest.Entry, checksum: fileref.Checksum) -> None:
+        ref = fileref.FileRef(entry.p, entry.s if entry.s >= 0 else None, checksum, fileref.Kind(entry.k))
+        part = incoming / f"{checksum.value}.part"
+        sha256 = self._fetcher.fetch_file(self._upstream.content_addresses(entry.p), ref, part)
+        self._pool.admit(part, sha256, checksum)
+
+    def _settled(self, entries: Iterable[manifest.Entry]) -> Iterator[manifest.Entry]:
+        """The entries with what only the download could tell: sha256 where upstream uses another digest, and size."""
+        for entry in entries:
+            if entry.d and entry.s >= 0:
+                yield entry
+                continue
+            sha256 = entry.d or self._pool.find(manifest.checksum_of(entry))
+            if sha256 is None:
+                raise failures.ManifestDamagedError(
+                    f"{entry.p} ({entry.u}) vanished from the pool during the sync.", hint="Run the sync again."
+                )
+            size = entry.s if entry.s >= 0 else self._pool.path(sha256).stat().st_size
+            yield manifest.Entry(entry.p, size, sha256, entry.k, entry.u)
+
+
+class _Counter:
+    """Adds up what threads did and tells the listener."""
+
+    def __init__(self, progress: outcome.Listener, phase: outcome.Phase, files: int, size: int) -> None:
+        self._progress = progress
+        self._phase = phase
+        self._totals = (files, size)
+        self._done = [0, 0]
+        self._lock = threading.Lock()
+        if files:
+            progress(outcome.Progress(phase, 0, files, 0, size))
+
+    def add(self, size: int) -> None:
+        with self._lock:
+            self._done[0] += 1
+            self._done[1] += size
+            files, total = self._totals
+            self._progress(outcome.Progress(self._phase, self._done[0], files, self._done[1], total))
+
+
+def _entry(ref: fileref.FileRef) -> manifest.Entry:
+    size = -1 if ref.size is None else ref.size
+    if ref.checksum.algorithm == "sha256":
+        return manifest.Entry(ref.path, size, ref.checksum.value, ref.kind.value)
+    return manifest.Entry(ref.path, size, "", ref.kind.value, str(ref.checksum))
+
+
+def _chained(first: Iterable[manifest.Entry], second: Iterable[manifest.Entry]) -> Iterator[manifest.Entry]:
+    yield from first
+    yield from second
+
+
+def _count(totals: _Totals, entry: manifest.Entry) -> None:
+    totals.files += 1
+    totals.size += max(0, entry.s)
+    if entry.k == _METADATA:
+        totals.tops.add(entry.p.partition("/")[0])
+    elif entry.k == _PACKAGE:
+        totals.packages += 1
+        totals.contents.add(hash(entry.d or entry.u))
+
+
+def _kept(entries: Iterable[manifest.Entry], path: Path, files: host_files.Files) -> Iterator[manifest.Entry]:
+    """Pass entries on while writing them down."""
+    writer = manifest.LineWriter(files, path)
+    with writer:
+        for entry in entries:
+            writer.add(entry)
+            yield entry

@@ -1,0 +1,170 @@
+"""What RPM and DEB upstreams have in common: a root that is trusted, metadata below it, content below that."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+from urllib import parse
+
+import msgspec
+
+from stationmaster.mirror import failures, fetch, fileref
+
+ROOT_LIMIT = 32 << 20
+
+
+class Validator(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):
+    """What makes the next request for a document conditional; ``absent``: the upstream did not have it."""
+
+    etag: str = ""
+    last_modified: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Former:
+    """The generation held now, as far as asking for its successor needs it."""
+
+    generation: str
+    tree: Path
+    validators: Mapping[str, Validator]
+
+
+@dataclasses.dataclass(frozen=True)
+class RootDocument:
+    """A document at its path in the tree, byte for byte."""
+
+    path: str
+    content: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Root:
+    """A verified root: what it is made of, what it names directly, and when the upstream made it."""
+
+    generation: str
+    timestamp: int
+    documents: tuple[RootDocument, ...]
+    metadata: tuple[fileref.FileRef, ...]
+    validators: Mapping[str, Validator]
+    warnings: tuple[str, ...] = ()
+
+
+class Upstream(Protocol):
+    """One upstream repository, asked for its parts in this order."""
+
+    format: str
+
+    def fetch_root(self, former: Former | None) -> Root:
+        """The verified root; conditional when ``former`` is given."""
+        ...
+
+    def complete_root(self, root: Root) -> Root:
+        """The root with companions that a no-op does not ask for."""
+        ...
+
+    def metadata_addresses(self, ref: fileref.FileRef) -> tuple[str, ...]:
+        """Where to fetch a metadata file, in order of preference."""
+        ...
+
+    def content_addresses(self, path: str) -> tuple[str, ...]:
+        """Where to fetch a package, in order of preference."""
+        ...
+
+    def content(self, root: Root, tree: Path) -> Iterator[fileref.FileRef]:
+        """Everything that the staged metadata names, in its order; the same path may come more than once."""
+        ...
+
+
+class RootReader:
+    """Fetches root documents, conditional where that is safe."""
+
+    def __init__(self, fetcher: fetch.Fetcher, base: str, former: Former | None) -> None:
+        self._fetcher = fetcher
+        self._base = base
+        self._former = former
+        self.validators: dict[str, Validator] = {}
+
+    def read(self, path: str) -> RootDocument | None:
+        """The document, None when the upstream has none."""
+        known = self._former.validators.get(path) if self._former else None
+        held = self._held(path) if known else None
+        try:
+            answer = self._fetcher.fetch_document(
+                self._base + fileref.quoted_path(path),
+                limit=ROOT_LIMIT,
+                headers=_condition(known) if known and held is not None else {},
+            )
+        except failures.UnavailableError as exc:
+            if exc.is_absent:
+                return None
+            raise
+        if answer.status == 304 and known is not None and held is not None:
+            self.validators[path] = known
+            return RootDocument(path, held)
+        if (validator := strong_validator(answer.headers)) is not None:
+            self.validators[path] = validator
+        return RootDocument(path, answer.body)
+
+    def require(self, path: str) -> RootDocument:
+        """The document, or an error that says the repository is not there."""
+        document = self.read(path)
+        if document is None:
+            raise failures.UnavailableError(
+                f"{self._base}{path} does not exist: there is no such repository at this address.",
+                hint="Check the address, and the suite for a DEB archive.",
+                status=404,
+            )
+        return document
+
+    def _held(self, path: str) -> bytes | None:
+        assert self._former is not None  # noqa: S101 - for the type checker
+        try:
+            return (self._former.tree / path).read_bytes()
+        except OSError:
+            return None
+
+
+def strong_validator(headers: Mapping[str, str]) -> Validator | None:
+    """What of an answer can prove "unchanged" later.
+
+    Time and size of a file that was changed within the last seconds prove nothing, since it may change again within
+    the same second (RFC 9110 section 8.8.2.2); nginx makes its ETag of these two.
+    """
+    etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
+    if not modified:
+        return Validator(etag=etag) if etag and not etag.startswith("W/") else None
+    from email import utils
+
+    try:
+        age = utils.parsedate_to_datetime(headers.get("date", "")) - utils.parsedate_to_datetime(modified)
+    except (ValueError, TypeError):
+        return None
+    return Validator(etag=etag, last_modified=modified) if age.total_seconds() >= 3 else None
+
+
+def generation_id(documents: Iterable[RootDocument], *, selection: str = "") -> str:
+    """The name of a generation: a digest of its root documents, so that equal upstream states get equal names.
+
+    ``selection`` is what of a DEB archive is mirrored: the same root with other components is another generation.
+    """
+    digest = hashlib.sha256(selection.encode())
+    for document in documents:
+        digest.update(document.content)
+    return digest.hexdigest()[:32]
+
+
+def join_address(base: str, quoted: str) -> str:
+    """A quoted path below a base address; nothing in the path can lead elsewhere."""
+    return parse.urlsplit(base)._replace(query="", fragment="").geturl() + quoted
+
+
+def _condition(validator: Validator) -> dict[str, str]:
+    headers = {}
+    if validator.etag:
+        headers["If-None-Match"] = validator.etag
+    if validator.last_modified:
+        headers["If-Modified-Since"] = validator.last_modified
+    return headers
