@@ -91,7 +91,7 @@ def fill_www(state: Path, mirror: Path) -> None:
 
 @contextlib.contextmanager
 def station_place() -> Iterator[Place]:
-    """A fresh one; whatever engines were started in it end with the context."""
+    """A fresh one; whatever engines were started in it are killed with the context."""
     base = Path(tempfile.mkdtemp(prefix="sm-sites-"))
     base.chmod(0o755)
     found = loopback.free_ports(6)
@@ -103,6 +103,8 @@ def station_place() -> Iterator[Place]:
         yield place
     finally:
         doors = engine_process.real_doors()
-        program.NginxSite(place.nginx_spec(), doors).keeper.keep(None)
-        program.SquidSite(place.squid_spec(), doors).keeper.keep(None)
+        program.NginxSite(place.nginx_spec(), doors).keeper.restart_wedged()
+        program.SquidSite(place.squid_spec(), doors).keeper.restart_wedged()
+        for path in Path("/dev/shm").glob(f"{place.squid_spec().service_name}-*"):  # noqa: S108 - squid's own place
+            path.unlink()
         shutil.rmtree(base)

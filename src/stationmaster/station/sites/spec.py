@@ -25,6 +25,7 @@ import dataclasses
 import hashlib
 import ipaddress
 import re
+import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -128,7 +129,7 @@ class HubTarget:
 
 @dataclasses.dataclass(frozen=True)
 class ForwardProxy:
-    """A proxy between this station and the hub; the password, if any, is in the URL the operator gave."""
+    """A proxy between this station and the hub; user and password in plain text."""
 
     host: str
     port: int
@@ -173,9 +174,13 @@ class SquidSpec:
         return self.state_directory / "log"
 
 
-def squid_service_name(station_id: str, state_directory: Path) -> str:
-    """A name for squid's shared segments: equal after a restart, different for each station and uid of a machine."""
-    return "sm" + hashlib.sha256(f"{station_id}\n{state_directory}".encode()).hexdigest()[:12]
+def squid_service_name(station_id: str, state_directory: Path, user: str | None = "proxy") -> str:
+    """A name for squid's shared segments: equal after a restart, different for each station and user of a machine.
+
+    Segments that another user's squid left behind keep one of the same name from starting.
+    """
+    text = f"{station_id}\n{state_directory}\n{user or ''}"
+    return "sm" + hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def parse_forward_proxy(url: str) -> ForwardProxy:
@@ -185,15 +190,14 @@ def parse_forward_proxy(url: str) -> ForwardProxy:
         url,
     )
     if not found or not 1 <= int(found["port"]) <= 65535:
-        shown = re.sub(r"//[^@/]*@", "//…@", url)
+        shown = re.sub(r"[^@/]*@", "…@", url)
         raise errors.CallerError(
             f"proxy.forward is {shown!r}, which is no HTTP proxy address.",
             hint="Write it as http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT.",
         )
     host = addresses.require_host(found["host"], field="proxy.forward")
-    return ForwardProxy(
-        addresses.canonical_host(host), int(found["port"]), found["user"] or "", found["password"] or ""
-    )
+    user, password = (urllib.parse.unquote(found[name] or "") for name in ("user", "password"))
+    return ForwardProxy(addresses.canonical_host(host), int(found["port"]), user, password)
 
 
 def require_plain_path(path: Path, *, what: str) -> None:

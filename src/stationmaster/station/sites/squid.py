@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import urllib.parse
 from pathlib import Path
 
 from stationmaster.host import templates
@@ -67,7 +68,8 @@ def _literal_addresses(names: tuple[str, ...]) -> set[str]:
 
 
 def _login(forward: site_spec.ForwardProxy | None) -> str:
-    """Squid decodes URL escapes in user and password itself, so they go on as the operator's URL had them."""
+    """As URL escapes, which squid decodes: no character of a password then means anything to its parser."""
     if forward is None or not forward.user:
         return ""
-    return f" login={forward.user}:{forward.password}"
+    user, password = (urllib.parse.quote(one, safe="") for one in (forward.user, forward.password))
+    return f" login={user}:{password}"
