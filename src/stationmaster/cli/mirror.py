@@ -1,0 +1,214 @@
+"""`stationmaster mirror …`: the mirror engine alone, without hub or station. Exit status: 0 done, 1 failed, 2 usage."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from stationmaster.mirror import outcome, source, volume
+
+_DEST = click.option(
+    "--dest", required=True, type=click.Path(path_type=Path, file_okay=False), help="The mirror directory."
+)
+_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_LISTS = ("--suite", "--component", "--arch", "--gpg-key")
+
+
+@click.group()
+def mirror() -> None:
+    """Mirror RPM and DEB repositories into a directory that a web server serves.
+
+    \b
+      stationmaster mirror init --dest /srv/mirror
+      stationmaster mirror sync --format rpm --url https://example.com/el9/ --name el9 --dest /srv/mirror
+      ls /srv/mirror/published/el9/
+    """
+
+
+class _ListCommand(click.Command):
+    """Takes several values behind one option: `--component main contrib` as well as the option repeated."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat the option before each further value; `sync` takes no other arguments."""
+        spread: list[str] = []
+        option = ""
+        for word in args:
+            if word.startswith("-"):
+                option = word if word in _LISTS else ""
+            elif option and spread[-1] != option:
+                spread.append(option)
+            spread.append(word)
+        return super().parse_args(ctx, spread)
+
+
+@mirror.command()
+@_DEST
+@_JSON
+def init(dest: Path, *, as_json: bool) -> None:
+    """Make an empty directory a mirror volume."""
+    from stationmaster.host import clock, files
+    from stationmaster.mirror import volume
+
+    made = volume.init_volume(files.Files(), dest, clock.SystemClock())
+    if as_json:
+        _print_json({"id": made.id, "dest": str(dest)})
+    else:
+        click.echo(f"{dest} is volume {made.id}.")
+
+
+@mirror.command(cls=_ListCommand)
+@click.option("--format", "kind", type=click.Choice(["rpm", "deb"]), required=True)
+@click.option("--url", required=True, help="Base address of the repository or archive.")
+@click.option("--name", required=True, help="Name of the source; it is served from DEST/published/NAME/.")
+@_DEST
+@click.option("--suite", "suites", multiple=True, help="DEB: a suite; `./` for a flat repository.")
+@click.option("--component", "components", multiple=True, help="DEB: a component, e.g. main.")
+@click.option("--arch", "architectures", multiple=True, help="DEB: an architecture, `source` for source packages.")
+@click.option("--gpg-key", "key_files", multiple=True, type=click.Path(path_type=Path), help="A key to trust; pins it.")
+@click.option("--allow-rollback", is_flag=True, help="Accept an upstream that is older than what is held.")
+@click.option("--allow-shrink", is_flag=True, help="Accept an upstream that lost most of its packages.")
+@click.option("--allow-expired", is_flag=True, help="DEB: accept a Release whose Valid-Until has passed.")
+@click.option("--connections", type=click.IntRange(1, 32), default=8, show_default=True)
+@_JSON
+def sync(dest: Path, *, as_json: bool, connections: int, **options: Any) -> int:
+    """Bring the upstream's present state, verified, and publish it by one switch.
+
+    Nothing changes for clients unless everything is there. Run it again after any interruption: it resumes.
+    """
+    from stationmaster.cli import mirror_run
+    from stationmaster.mirror import outcome
+
+    policy = outcome.SyncPolicy(
+        allow_rollback=options["allow_rollback"],
+        allow_shrink=options["allow_shrink"],
+        allow_expired=options["allow_expired"],
+    )
+    wanted = _source(options)
+    run = mirror_run.SyncRun(dest, wanted, policy, connections=connections, is_quiet=as_json)
+    result = run.run()
+    if as_json:
+        _print_json(_outcome_object(result))
+    else:
+        mirror_run.print_outcome(result, dest, wanted.name)
+    return 1 if result.state is outcome.State.FAILED else 0
+
+
+@mirror.command()
+@_DEST
+@click.option("--rate", type=click.IntRange(1), help="Read at most so many MiB per second.")
+@_JSON
+def verify(dest: Path, *, rate: int | None, as_json: bool) -> int:
+    """Check every byte that is held against the manifests. Exit status 1: damage was found."""
+    from stationmaster.host import clock
+    from stationmaster.mirror import inspection
+
+    report = inspection.verify(_open(dest), clock.SystemClock(), rate=rate * (1 << 20) if rate else None)
+    if as_json:
+        _print_json({"state": "OK" if report.is_whole else "DAMAGED", **dataclasses.asdict(report)})
+        return 0 if report.is_whole else 1
+    for finding in report.findings:
+        click.echo(
+            f"{finding.source}/{finding.generation} {finding.path}: {finding.problem}, "
+            f"expected {finding.expected}, found {finding.found}"
+        )
+    word = "all as it should be" if report.is_whole else f"{len(report.findings)} damaged"
+    click.echo(f"{report.generations} generations, {report.files} files, {report.bytes} bytes read: {word}.")
+    return 0 if report.is_whole else 1
+
+
+@mirror.command()
+@_DEST
+@_JSON
+def status(dest: Path, *, as_json: bool) -> None:
+    """Show what the volume holds, read off the volume itself."""
+    from stationmaster.cli import mirror_status
+
+    found = mirror_status.describe(_open(dest))
+    if as_json:
+        _print_json(found)
+    else:
+        mirror_status.print_description(found)
+
+
+@mirror.command()
+@_DEST
+@click.option("--dry-run", is_flag=True, help="Say what would go, and why; remove nothing.")
+@_JSON
+def clean(dest: Path, *, dry_run: bool, as_json: bool) -> None:
+    """Remove what nobody needs: old generations (2 and 3 days are kept), then content without reference."""
+    from stationmaster.host import clock, files
+    from stationmaster.mirror import retention
+
+    cleaner = retention.Cleaner(files.Files(), _open(dest), clock.SystemClock(), is_dry=dry_run)
+    verdicts = []
+    for verdict in cleaner.clean():
+        verdicts.append(verdict)
+        if not as_json:
+            word = "keep" if not verdict.is_removed else "would remove" if dry_run else "removed"
+            click.echo(f"{word} {verdict.what}: {verdict.reason}")
+    freed = sum(verdict.size_bytes for verdict in verdicts if verdict.is_removed)
+    if as_json:
+        _print_json({"dry_run": dry_run, "bytes": freed, "verdicts": [dataclasses.asdict(one) for one in verdicts]})
+    else:
+        click.echo(f"{freed} bytes {'would be' if dry_run else 'were'} freed.")
+
+
+def _source(options: dict[str, Any]) -> source.Source:
+    """The source that the options describe; whatever is wrong with them is a usage error."""
+    from stationmaster.mirror import source
+    from stationmaster.model import errors
+
+    keys = tuple(_read_key(path) for path in options["key_files"])
+    deb_only = options["suites"] or options["components"] or options["architectures"]
+    if options["kind"] == "rpm" and deb_only:
+        raise click.UsageError("--suite, --component and --arch belong to --format deb.")
+    try:
+        if options["kind"] == "rpm":
+            return source.RpmSource(options["name"], options["url"], keys)
+        return source.DebSource(
+            options["name"],
+            options["url"],
+            options["suites"],
+            options["components"],
+            options["architectures"],
+            keys,
+        )
+    except errors.CallerError as exc:
+        raise click.UsageError(str(exc)) from exc
+
+
+def _read_key(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise click.UsageError(f"Cannot read the key {path}: {exc.strerror}.") from exc
+
+
+def _open(dest: Path) -> volume.Volume:
+    from stationmaster.host import files
+    from stationmaster.mirror import volume
+
+    return volume.open_volume(files.Files(), dest)
+
+
+def _outcome_object(result: outcome.SyncOutcome) -> dict[str, object]:
+    error = result.error
+    return {
+        "state": result.state.value,
+        "generation": result.generation,
+        "packages": result.packages,
+        "bytes_downloaded": result.bytes_downloaded,
+        "requests": result.requests,
+        "error": None if error is None else {"code": error.code, "message": str(error)},
+        "warnings": list(result.warnings),
+    }
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.encode(value).decode())
