@@ -24,6 +24,7 @@ class DebUpstream:
         self._now = now
         self._keyring = trust.load_keyring(wanted.keys) if wanted.keys else None
         self._releases: dict[str, release.Release] = {}
+        self._pair: dict[str, list[upstream.RootDocument | None]] = {}
         self._suites = tuple(sorted({directory_of(suite): suite for suite in wanted.suites}.items()))
 
     def fetch_root(self, former: upstream.Former | None) -> upstream.Root:
@@ -89,14 +90,16 @@ class DebUpstream:
         self, reader: upstream.RootReader, directory: str
     ) -> tuple[tuple[upstream.RootDocument, ...], bytes]:
         """The root documents that name the suite's generation, and the text that may be trusted."""
-        inline = reader.read(directory + "InRelease")
+        inline = None if self._is_pair_unchanged(reader, directory) else reader.read(directory + "InRelease")
         if inline is not None:
             what = self._source.url + inline.path
             if self._keyring is not None:
                 return (inline,), self._keyring.verify_inline(inline.content, what=what)
             return (inline,), release.unsigned_text(inline.content)
-        plain = reader.require(directory + "Release")
-        signature = reader.read(directory + "Release.gpg")
+        plain, signature = self._pair.pop(directory, (None, None))
+        if plain is None:
+            plain = reader.require(directory + "Release")
+            signature = reader.read(directory + "Release.gpg")
         if self._keyring is not None:
             if signature is None:
                 raise failures.SignatureMissingError(
@@ -105,6 +108,14 @@ class DebUpstream:
                 )
             self._keyring.verify_detached(plain.content, signature.content, what=self._source.url + plain.path)
         return ((plain, signature) if signature else (plain,)), plain.content
+
+    def _is_pair_unchanged(self, reader: upstream.RootReader, directory: str) -> bool:
+        """Whether what is held has no InRelease and is as it was: then a no-op need not ask for InRelease again."""
+        held = [reader.held(directory + name) for name in ("InRelease", "Release", "Release.gpg")]
+        if held[0] is not None or held[1] is None:
+            return False
+        self._pair[directory] = [reader.read(directory + name) for name in ("Release", "Release.gpg")]
+        return [document and document.content for document in self._pair[directory]] == held[1:]
 
     def _refs(self, directory: str, suite: str, parsed: release.Release) -> Iterator[fileref.FileRef]:
         for path, group in debindex.wanted_indexes(parsed, self._source, suite).items():

@@ -121,18 +121,24 @@ def _is_index(path: str, kind: str) -> bool:
 
 
 def _require_all(chosen: dict[str, str], listed: release.Release, wanted: source.DebSource, suite: str) -> None:
-    groups = set(chosen.values())
-    for component in wanted.components:
-        for name in wanted.architectures:
-            group = f"{component}/source/Sources" if name == "source" else f"{component}/binary-{name}/Packages"
-            if group not in groups:
-                raise failures.MetadataInvalidError(
-                    f"The suite {suite} has no {group}; it offers the components "
-                    f"{listed.fields.get('components', '(not stated)')} for the architectures "
-                    f"{listed.fields.get('architectures', '(not stated)')}.",
-                    hint="Correct component and architecture.",
-                    code="SelectionMissing",
-                )
+    """Each component must have some wanted index, and each architecture must have one in some component.
+
+    Not each in each: installer components have no sources, and "all" is often not split off.
+    """
+    groups = set(chosen.values()) - {""}
+    found = {group.removesuffix("/Packages").removesuffix("/Sources").rpartition("/")[::2] for group in groups}
+    components = {component for component, _ in found}
+    names = {directory.removeprefix("binary-") for _, directory in found} | {"all"}
+    lacking = [f"component {one}" for one in wanted.components if one not in components]
+    lacking += [f"architecture {one}" for one in wanted.architectures if one not in names]
+    if lacking:
+        raise failures.MetadataInvalidError(
+            f"The suite {suite} has no {lacking[0]}; it offers the components "
+            f"{listed.fields.get('components', '(not stated)')} for the architectures "
+            f"{listed.fields.get('architectures', '(not stated)')}.",
+            hint="Correct component and architecture.",
+            code="SelectionMissing",
+        )
 
 
 def _stanzas(blocks: Iterable[bytes], what: str) -> Iterator[bytes]:

@@ -119,6 +119,10 @@ class RootReader:
             )
         return document
 
+    def held(self, path: str) -> bytes | None:
+        """What the held generation has at the path."""
+        return self._held(path) if self._former else None
+
     def _held(self, path: str) -> bytes | None:
         assert self._former is not None  # noqa: S101 - for the type checker
         try:
