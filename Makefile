@@ -19,8 +19,8 @@ demo-down: setup ## remove everything that a demo left
 	@.venv/bin/stationmaster demo --down
 
 lint: setup ## formatting, lint, types, import layers
-	.venv/bin/ruff format --check src tests
-	.venv/bin/ruff check src tests
+	.venv/bin/ruff format --check src tests benches
+	.venv/bin/ruff check src tests benches
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
@@ -40,8 +40,8 @@ test: lint ## lint, then all tests: unit, contract, migration, integration, acce
 	$(PYTEST) -q tests/unit tests/contract tests/migration tests/integration tests/acceptance
 
 format: setup ## rewrite the code as the formatter wants it
-	.venv/bin/ruff format src tests
-	.venv/bin/ruff check --fix src tests
+	.venv/bin/ruff format src tests benches
+	.venv/bin/ruff check --fix src tests benches
 
 bench: setup ## timings, side by side with other tools, as ratios
 	.venv/bin/python -m benches
