@@ -1,0 +1,122 @@
+"""Takes one step of a plan. Each is a single effect that is safe to repeat; slow ones go to threads."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import msgspec
+
+from stationmaster.host import files as host_files
+from stationmaster.mirror import volume
+from stationmaster.model import protocol
+from stationmaster.station import background, engine_keeper, memory, observe, slow_steps, steps, sync
+from stationmaster.station import board as boards
+from stationmaster.station import config as configs
+from stationmaster.station import snapshot as snapshots
+from stationmaster.station.sites import spec as site_spec
+
+
+@dataclasses.dataclass(frozen=True)
+class Doors:
+    """All that quick steps act through."""
+
+    files: host_files.Files
+    memory: memory.Memory
+    nginx: engine_keeper.EngineKeeper[site_spec.NginxSpec]
+    squid: engine_keeper.EngineKeeper[site_spec.SquidSpec]
+    syncs: sync.Syncs
+    work: background.Background
+    open_volume: Callable[[], volume.Volume]
+
+
+class Apply:
+    """Takes steps. What a step changed is put on the board at once, so that the next plan sees it."""
+
+    def __init__(
+        self, state: configs.StateDirectory, board: boards.Board, doors: Doors, slow: slow_steps.SlowSteps
+    ) -> None:
+        self._state = state
+        self._board = board
+        self._doors = doors
+        self._slow = slow
+
+    def take(self, step: steps.Step) -> None:
+        """One step. StationmasterError or OSError when it cannot be taken now."""
+        if isinstance(step, steps.FetchKeys | steps.RequestCertificate | steps.ProbeFetchable | steps.RunSetup):
+            self._doors.work.start(_subject(step), functools.partial(self._slow.take, step))
+            return
+        match step:
+            case steps.KeepDesired():
+                self._keep_desired(step)
+            case steps.KeepVisible():
+                self._doors.memory.keep_visible(step.told, step.shown)
+                self._board.update(stored_told=step.told, shown=step.shown)
+            case steps.RecordVisible():
+                self._record(step.visible)
+            case steps.WriteWww() | steps.LinkWww() | steps.RemoveWww():
+                self._change_www(step)
+            case steps.ApplyNginx():
+                self._doors.nginx.want(step.spec, step.digest)
+            case steps.ApplySquid():
+                self._doors.squid.want(step.spec, step.digest)
+            case steps.StartSync():
+                self._doors.syncs.start(step.source, step.number)
+
+    def _keep_desired(self, step: steps.KeepDesired) -> None:
+        snapshot = self._board.read()
+        if snapshot.desired is not None and snapshot.desired_digest == step.digest:
+            self._doors.memory.keep_desired(step.digest, snapshot.desired)
+            self._board.update(stored_desired=step.digest)
+
+    def _record(self, visible: protocol.Visible) -> None:
+        """R1: link(2); when somebody was there first, what they recorded is read by the next look at the volume."""
+        found = self._doors.open_volume()
+        directory = observe.records_directory(found, visible.source_id)
+        found.make_directory(directory)
+        record = observe.Record(generation=visible.generation, number=visible.number)
+        self._doors.files.create_exclusive(directory / str(visible.number), msgspec.json.encode(record))
+        highest = observe.highest_record(directory)
+        if highest is not None:
+            self._board.change(lambda present: _with_record(present, visible.source_id, highest))
+
+    def _change_www(self, step: steps.WriteWww | steps.LinkWww | steps.RemoveWww) -> None:
+        path = self._state.www / step.path
+        self._doors.files.make_directory(path.parent)
+        if isinstance(step, steps.WriteWww):
+            self._doors.files.write_atomic(path, step.content.encode())
+            content = step.content
+        elif isinstance(step, steps.LinkWww):
+            self._doors.files.replace_symlink(path, step.target)
+            content = f"->{step.target}"
+        else:
+            self._doors.files.remove(path)
+            content = ""
+        self._board.change(lambda present: _with_www(present, step.path, content))
+
+
+def _with_record(present: snapshots.Snapshot, source_id: str, record: observe.Record) -> snapshots.Snapshot:
+    if present.volume is None:
+        return present
+    visible = protocol.Visible(source_id=source_id, number=record.number, generation=record.generation)
+    records = boards.with_entry(present.volume.records, source_id, visible)
+    return dataclasses.replace(present, volume=dataclasses.replace(present.volume, records=records))
+
+
+def _with_www(present: snapshots.Snapshot, path: str, content: str) -> snapshots.Snapshot:
+    entries = {name: text for name, text in present.www.items() if name != path}
+    if content:
+        entries[path] = content
+    return dataclasses.replace(present, www=snapshots.frozen_map(entries))
+
+
+def _subject(step: steps.FetchKeys | steps.RequestCertificate | steps.ProbeFetchable | steps.RunSetup) -> str:
+    """What at most one slow step works on at a time."""
+    match step:
+        case steps.FetchKeys():
+            return f"keys {step.source.source_id}"
+        case steps.ProbeFetchable():
+            return f"proof {step.source_id}"
+        case _:
+            return type(step).__name__

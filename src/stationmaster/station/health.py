@@ -1,0 +1,57 @@
+"""The station's answer for its health, on ``daemon.sock``; nginx passes ``/healthz`` on to it.
+
+The answer is made from what is known now and the time now: nothing is looked at, so it comes at once, and it turns
+worse by itself when observers fall silent. Being alive (``/livez``) is another question than being ready.
+"""
+
+from __future__ import annotations
+
+import urllib.parse
+
+import msgspec
+
+from stationmaster.host import clock as clocks
+from stationmaster.host import local_server
+from stationmaster.model import protocol
+from stationmaster.station import board as boards
+from stationmaster.station import readiness
+
+
+class HealthBody(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """The JSON body of a health answer."""
+
+    readiness: protocol.Readiness
+    reasons: tuple[protocol.Problem, ...]
+    station_id: str
+
+
+class Health:
+    """Answers from the board."""
+
+    def __init__(self, board: boards.Board, clock: clocks.Clock) -> None:
+        self._board = board
+        self._clock = clock
+
+    def verdict(self) -> readiness.Verdict:
+        """I8, now."""
+        return readiness.judge(self._board.read(), self._clock.monotonic(), self._clock.now())
+
+    def answer(self, _method: str, target: str) -> local_server.LocalAnswer:
+        """``/healthz``: 200 for READY; ``/healthz?tier=serving``: 200 for LAST_RESORT too; 503 otherwise."""
+        path, _, query = target.partition("?")
+        if path == "/livez":
+            return local_server.LocalAnswer(200, {"Content-Type": "text/plain"}, b"alive\n")
+        if path != "/healthz":
+            return local_server.LocalAnswer(404, {"Content-Type": "text/plain"}, b"There is /healthz and /livez.\n")
+        verdict = self.verdict()
+        is_tier = urllib.parse.parse_qs(query).get("tier") == ["serving"]
+        is_good = verdict.is_serving if is_tier else verdict.is_ready
+        body = HealthBody(
+            readiness=verdict.readiness, reasons=verdict.reasons, station_id=self._board.read().station_id
+        )
+        headers = {
+            "Content-Type": "application/json",
+            "Cache-Control": "no-store",
+            "X-Stationmaster-Readiness": verdict.readiness.value,
+        }
+        return local_server.LocalAnswer(200 if is_good else 503, headers, msgspec.json.encode(body) + b"\n")

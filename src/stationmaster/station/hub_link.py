@@ -1,0 +1,138 @@
+"""Talk with the hub: the heartbeat's thread, and the few other calls. Losing the hub changes nothing here (I9).
+
+The heartbeat runs on a thread of its own and sends what the board holds, so that no slow work delays it. The time that
+counts for readiness is when a heartbeat that was answered was *sent* (R2). Where a forward proxy is set the hub is
+reached through it; after a failure the next try goes the other way, so that a wrong setting can be corrected.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+import threading
+from collections.abc import Callable
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from stationmaster.api_client import keys, session
+from stationmaster.host import clock as clocks
+from stationmaster.host import http as host_http
+from stationmaster.model import errors, protocol, signing
+from stationmaster.station import board as boards
+from stationmaster.station import config as configs
+from stationmaster.station import observe
+from stationmaster.station import snapshot as snapshots
+
+_log = logging.getLogger(__name__)
+BASE = "/stationmaster/v1/stations"
+_FIRST_SECONDS = 2.0
+_TIMEOUT_SECONDS = 4.0
+_GONE = 410
+
+
+class HubLink:
+    """Signed calls of one station."""
+
+    def __init__(self, config: configs.StationConfig, state: configs.StateDirectory, clock: clocks.Clock) -> None:
+        self._config = config
+        self._clock = clock
+        self._ca = state.ca if state.ca.exists() and state.ca.stat().st_size else None
+        self._key: rsa.RSAPrivateKey = keys.load_private_key(state.key)
+        self._key_id = signing.KeyId(
+            config.tenancy_id, config.managed_instance_id, keys.fingerprint(self._key.public_key())
+        )
+        self._sessions: dict[str | None, session.Session] = {}
+        self._is_other_way = False
+
+    def heartbeat(self, message: protocol.StationHeartbeat, forward_proxy: str | None) -> protocol.HeartbeatAnswer:
+        """One heartbeat. StationmasterError when it was not answered."""
+        try:
+            return (
+                self._session(forward_proxy)
+                .request("POST", f"{BASE}/{self._config.station_id}/heartbeat", body=message, timeout=_TIMEOUT_SECONDS)
+                .decode(protocol.HeartbeatAnswer)
+            )
+        except errors.PeerError:
+            self._is_other_way = bool(forward_proxy) and not self._is_other_way
+            raise
+
+    def sign_certificate(self, request: str, forward_proxy: str | None) -> str:
+        """The chain for a certificate request."""
+        body = protocol.CertificateRequest(request=request)
+        path = f"{BASE}/{self._config.station_id}/certificate"
+        return self._session(forward_proxy).request("POST", path, body=body).decode(protocol.CertificateAnswer).chain
+
+    def _session(self, forward_proxy: str | None) -> session.Session:
+        proxy = None if self._is_other_way or not forward_proxy else _proxy_url(forward_proxy)
+        if proxy not in self._sessions:
+            connection = host_http.Http(ca_file=self._ca, proxy_url=proxy, connections_per_host=2)
+            self._sessions[proxy] = session.Session(
+                self._config.hub_url, connection, self._clock, key_id=self._key_id, key=self._key
+            )
+        return self._sessions[proxy]
+
+
+def _proxy_url(forward_proxy: str) -> str:
+    return forward_proxy if "://" in forward_proxy else f"http://{forward_proxy}"
+
+
+class HeartbeatThread:
+    """Sends the station's state again and again, and puts what the hub answers on the board."""
+
+    def __init__(
+        self,
+        link: HubLink,
+        board: boards.Board,
+        clock: clocks.Clock,
+        compose: Callable[[], protocol.StationHeartbeat],
+    ) -> None:
+        self._link = link
+        self._board = board
+        self._clock = clock
+        self._compose = compose
+
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop."""
+        while not stop.is_set():
+            begun = self._clock.monotonic()
+            try:
+                self.beat()
+            except Exception:  # noqa: BLE001 - the edge of a thread that must go on
+                _log.exception("A heartbeat failed.", extra={"action": "heartbeat"})
+            desired = self._board.read().desired
+            pause = desired.heartbeat_seconds if desired else _FIRST_SECONDS
+            stop.wait(max(0.1, pause - (self._clock.monotonic() - begun)))
+
+    def beat(self) -> None:
+        """One heartbeat and what follows from its answer."""
+        desired = self._board.read().desired
+        sent_at, time_sent = self._clock.monotonic(), self._clock.now()
+        try:
+            answer = self._link.heartbeat(self._compose(), desired.forward_proxy if desired else None)
+        except errors.StationmasterError as exc:
+            self._refused(exc)
+            return
+        former = self._board.read().contact
+        if former.problem is not None or former.confirmed_at is None:
+            _log.info("The hub confirms this station.")
+        contact = snapshots.Contact(confirmed_at=sent_at, time_confirmed=time_sent)
+        self._board.change(lambda present: with_answer(present, answer, contact))
+
+    def _refused(self, exc: errors.StationmasterError) -> None:
+        contact = self._board.read().contact
+        problem = observe.problem_of(exc)
+        if contact.problem is None or contact.problem.code != problem.code:
+            _log.warning(problem.message, extra={"action": "heartbeat", "code": problem.code})
+        is_gone = isinstance(exc, session.HubRefusedError) and exc.status == _GONE
+        self._board.update(contact=dataclasses.replace(contact, problem=problem, is_gone=is_gone))
+
+
+def with_answer(
+    present: snapshots.Snapshot, answer: protocol.HeartbeatAnswer, contact: snapshots.Contact
+) -> snapshots.Snapshot:
+    """The snapshot after an answer: desired state when it came along, visible numbers only upwards (R8). Pure."""
+    told = boards.merge_visible(present.told, tuple(answer.visible))
+    following = dataclasses.replace(present, contact=contact, told=told)
+    if answer.desired is None:
+        return following
+    return dataclasses.replace(following, desired=answer.desired, desired_digest=answer.desired_digest)

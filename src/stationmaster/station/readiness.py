@@ -1,0 +1,132 @@
+"""Whether this station should get work: ready, last-resort, or no (ha-protocol R2). Pure.
+
+What turns a station from an equal into a server of last resort, or into none, is one list of findings in the order in
+which a person should read them. The worst finding decides. A volume that cannot be written is no finding: such a
+station serves on while it holds all that is visible (design 12a).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Iterator
+
+from stationmaster.model import protocol
+from stationmaster.station import certificates
+from stationmaster.station import snapshot as snapshots
+
+ENGINE_SILENT_SECONDS = 3.0
+_RANK = {protocol.Readiness.READY: 0, protocol.Readiness.LAST_RESORT: 1, protocol.Readiness.NO: 2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """The answer and its reasons; a ready station has none."""
+
+    readiness: protocol.Readiness
+    reasons: tuple[protocol.Problem, ...]
+
+    @property
+    def is_ready(self) -> bool:
+        """Answer to ``/healthz``."""
+        return self.readiness is protocol.Readiness.READY
+
+    @property
+    def is_serving(self) -> bool:
+        """Answer to ``/healthz?tier=serving``."""
+        return self.readiness is not protocol.Readiness.NO
+
+
+Finding = tuple[protocol.Readiness, str, str]
+
+
+def judge(snapshot: snapshots.Snapshot, now_at: float, now: datetime.datetime) -> Verdict:
+    """I8: READY only for a station that can serve all that is visible, can proxy, and was confirmed by the hub."""
+    findings = list(_findings(snapshot, now_at, now))
+    worst = max((kind for kind, _, _ in findings), key=_RANK.__getitem__, default=protocol.Readiness.READY)
+    reasons = tuple(protocol.Problem(code=code, message=message) for _, code, message in findings)
+    return Verdict(worst, reasons)
+
+
+def _findings(snapshot: snapshots.Snapshot, now_at: float, now: datetime.datetime) -> Iterator[Finding]:
+    if snapshot.desired is None:
+        yield protocol.Readiness.NO, "NoDesiredState", "The hub has not yet said what this station should be."
+        return
+    yield from _volume_findings(snapshot, now_at)
+    yield from _engine_findings("nginx", snapshot.nginx, now_at)
+    if snapshot.desired.is_proxy_enabled:
+        yield from _engine_findings("squid", snapshot.squid, now_at)
+    yield from _certificate_findings(snapshot, snapshot.desired, now)
+    yield from _visible_findings(snapshot, snapshot.desired)
+    yield from _contact_findings(snapshot, snapshot.desired, now_at)
+    if snapshot.desired.is_draining:
+        yield protocol.Readiness.LAST_RESORT, "Draining", "An operator is draining this station."
+
+
+def _volume_findings(snapshot: snapshots.Snapshot, now_at: float) -> Iterator[Finding]:
+    volume = snapshot.volume
+    if volume is None:
+        yield protocol.Readiness.NO, "VolumeUnknown", "The mirror volume has not been looked at yet."
+    elif now_at - volume.seen_at > snapshot.volume_timeout_seconds:
+        silent = f"The mirror volume {volume.directory} has not answered for {now_at - volume.seen_at:.0f} s."
+        yield protocol.Readiness.NO, "VolumeSilent", silent + " Check the mount and its server."
+    elif volume.problem is not None:
+        yield protocol.Readiness.NO, volume.problem.code, volume.problem.message
+
+
+def _engine_findings(name: str, engine: snapshots.EngineView, now_at: float) -> Iterator[Finding]:
+    if not engine.is_answering or now_at - engine.seen_at > ENGINE_SILENT_SECONDS:
+        why = engine.problem.message if engine.problem else f"{name} does not answer on its port."
+        code = engine.problem.code if engine.problem else f"{name.capitalize()}Silent"
+        yield protocol.Readiness.NO, code, why
+    elif engine.problem is not None:
+        # It serves with its former configuration: better than nothing, not an equal of its peers.
+        yield protocol.Readiness.LAST_RESORT, engine.problem.code, engine.problem.message
+
+
+def _certificate_findings(
+    snapshot: snapshots.Snapshot, desired: protocol.StationDesired, now: datetime.datetime
+) -> Iterator[Finding]:
+    host = desired.client_address.host
+    kind = protocol.Readiness.NO if desired.client_address.is_mirror_tls else protocol.Readiness.LAST_RESORT
+    view = certificates.chosen(snapshot.certificates, host, now)
+    if view is None:
+        asked = snapshot.certificates.request_problem
+        why = f" The hub was asked: {asked.message}" if asked else ""
+        yield kind, "CertificateMissing", f"The mirror has no certificate for {host} yet.{why}"
+        return
+    fault = certificates.fault_of(view, host, now)
+    if fault:
+        yield kind, "CertificateInvalid", f"Clients refuse the mirror's certificate {view.chain}: {fault}."
+
+
+def _visible_findings(snapshot: snapshots.Snapshot, desired: protocol.StationDesired) -> Iterator[Finding]:
+    wanted = [one for one in snapshot.told if any(one.source_id == source.source_id for source in desired.sources)]
+    names = {source.source_id: source.name for source in desired.sources}
+    served = 0
+    behind = []
+    for told in wanted:
+        shown = snapshot.shown_of(told.source_id)
+        if shown is not None and snapshot.can_fetch(shown.source_id, shown.generation):
+            served += 1
+            if shown.number >= told.number:
+                continue
+        behind.append(names[told.source_id])
+    if behind:
+        kind = protocol.Readiness.LAST_RESORT if served else protocol.Readiness.NO
+        yield kind, "Behind", f"This station does not yet show the visible generation of {', '.join(sorted(behind))}."
+
+
+def _contact_findings(
+    snapshot: snapshots.Snapshot, desired: protocol.StationDesired, now_at: float
+) -> Iterator[Finding]:
+    contact = snapshot.contact
+    if contact.is_gone:
+        yield protocol.Readiness.NO, "Gone", "The hub no longer knows this station: it was deleted."
+        return
+    age = None if contact.confirmed_at is None else now_at - contact.confirmed_at
+    if age is None or age > desired.confirmed_seconds:
+        since = "since the daemon started" if age is None else f"for {age:.0f} s"
+        why = f" {contact.problem.message}" if contact.problem else ""
+        message = f"The hub has not confirmed this station {since}.{why}"
+        yield protocol.Readiness.LAST_RESORT, "Unconfirmed", message

@@ -1,0 +1,190 @@
+"""What a station daemon knows at one moment: frozen values that observers fill and the pure modules read.
+
+Times named ``_at`` are seconds of the host's monotonic clock (it runs through suspend); others are wall time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, TypeVar
+
+from stationmaster.model import protocol
+
+EngineName = Literal["nginx", "squid"]
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def frozen_map(content: Mapping[_K, _V] | None = None) -> Mapping[_K, _V]:
+    """A copy that cannot be changed."""
+    return MappingProxyType(dict(content or {}))
+
+
+@dataclasses.dataclass(frozen=True)
+class HeldView:
+    """A generation that is whole on the volume."""
+
+    generation: str
+    package_count: int = 0
+    unique_package_count: int = 0
+    size_bytes: int = 0
+    time_root: datetime.datetime | None = None
+    time_held: datetime.datetime | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class VolumeView:
+    """The volume as last seen. ``seen_at`` is when the look began: a mount that hangs leaves it standing still."""
+
+    directory: str
+    seen_at: float
+    volume_id: str | None = None
+    total_bytes: int = 0
+    available_bytes: int = 0
+    is_writable: bool = False
+    is_on_root_file_system: bool = False
+    problem: protocol.Problem | None = None
+    write_problem: protocol.Problem | None = None
+    held: Mapping[str, tuple[HeldView, ...]] = dataclasses.field(default_factory=frozen_map)
+    records: Mapping[str, protocol.Visible] = dataclasses.field(default_factory=frozen_map)
+
+    def holds(self, source_id: str, generation: str) -> bool:
+        """Whether the generation is whole here."""
+        return any(one.generation == generation for one in self.held.get(source_id, ()))
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineView:
+    """nginx or squid. ``wanted`` names the configuration its keeper was given, ``applied`` the one in force."""
+
+    wanted: str = ""
+    applied: str = ""
+    is_running: bool = False
+    problem: protocol.Problem | None = None
+    is_answering: bool = False
+    seen_at: float = float("-inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class CertificateView:
+    """A certificate for the mirror. ``digest`` changes with its bytes; ``names`` are lower case, addresses by value."""
+
+    chain: str
+    key: str
+    digest: str
+    names: frozenset[str]
+    not_before: datetime.datetime
+    not_after: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class CertificatesView:
+    """The certificate the hub signed, the operator's, and why the latter cannot be used."""
+
+    signed: CertificateView | None = None
+    operators: CertificateView | None = None
+    operators_problem: protocol.Problem | None = None
+    request_problem: protocol.Problem | None = None
+    retry_at: float = float("-inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Contact:
+    """Talk with the hub. ``confirmed_at`` is when the last heartbeat that was answered was *sent* (R2)."""
+
+    confirmed_at: float | None = None
+    time_confirmed: datetime.datetime | None = None
+    problem: protocol.Problem | None = None
+    is_gone: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class FetchView:
+    """Whether every path of a generation answers 200 at the client's address (R4)."""
+
+    is_fetchable: bool
+    problem: protocol.Problem | None = None
+    retry_at: float = float("-inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class SyncView:
+    """The sync of one source: what runs or waits, how the last one ended, and when to try a failed one again."""
+
+    is_queued: bool = False
+    is_running: bool = False
+    number: int = -1
+    report: protocol.SyncReport | None = None
+    failures: int = 0
+    retry_at: float = float("-inf")
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it runs or waits for a thread."""
+        return self.is_queued or self.is_running
+
+
+@dataclasses.dataclass(frozen=True)
+class KeysView:
+    """OpenPGP keys of a source: ``wanted`` names what they were made from, ``armored`` is what clients get."""
+
+    wanted: str
+    armored: str = ""
+    problem: protocol.Problem | None = None
+    retry_at: float = float("-inf")
+
+
+@dataclasses.dataclass(frozen=True)
+class Snapshot:
+    """Everything the planner and the readiness rule look at."""
+
+    station_id: str
+    volume_id: str
+    address: str
+    desired: protocol.StationDesired | None = None
+    desired_digest: str = ""
+    stored_desired: str = ""
+    stored_told: tuple[protocol.Visible, ...] = ()
+    told: tuple[protocol.Visible, ...] = ()
+    shown: tuple[protocol.Visible, ...] = ()
+    contact: Contact = dataclasses.field(default_factory=Contact)
+    volume: VolumeView | None = None
+    volume_timeout_seconds: float = 12.0
+    nginx: EngineView = dataclasses.field(default_factory=EngineView)
+    squid: EngineView = dataclasses.field(default_factory=EngineView)
+    certificates: CertificatesView = dataclasses.field(default_factory=CertificatesView)
+    www: Mapping[str, str] = dataclasses.field(default_factory=frozen_map)
+    fetch: Mapping[tuple[str, str], FetchView] = dataclasses.field(default_factory=frozen_map)
+    syncs: Mapping[str, SyncView] = dataclasses.field(default_factory=frozen_map)
+    keys: Mapping[str, KeysView] = dataclasses.field(default_factory=frozen_map)
+    setup_done: str = ""
+
+    def engine(self, name: EngineName) -> EngineView:
+        """The view of nginx or squid."""
+        return self.nginx if name == "nginx" else self.squid
+
+    def with_engine(self, name: EngineName, view: EngineView) -> Snapshot:
+        """This, with another view of one engine."""
+        return dataclasses.replace(self, nginx=view) if name == "nginx" else dataclasses.replace(self, squid=view)
+
+    def shown_of(self, source_id: str) -> protocol.Visible | None:
+        """What clients are told of a source here."""
+        return next((one for one in self.shown if one.source_id == source_id), None)
+
+    def told_of(self, source_id: str) -> protocol.Visible | None:
+        """What the hub said last of a source."""
+        return next((one for one in self.told if one.source_id == source_id), None)
+
+    def can_fetch(self, source_id: str, generation: str) -> bool:
+        """R4: held whole, and proved fetchable at the client's address."""
+        proof = self.fetch.get((source_id, generation))
+        return (
+            self.volume is not None
+            and self.volume.problem is None
+            and self.volume.holds(source_id, generation)
+            and proof is not None
+            and proof.is_fetchable
+        )

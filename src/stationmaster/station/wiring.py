@@ -1,0 +1,180 @@
+"""Puts a station daemon together from its state directory. Decides nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pwd
+import threading
+from collections.abc import Callable
+
+from stationmaster.host import clock as clocks
+from stationmaster.host import engine_process, network
+from stationmaster.host import files as host_files
+from stationmaster.host import http as host_http
+from stationmaster.host import programs as host_programs
+from stationmaster.mirror import volume
+from stationmaster.station import apply as applies
+from stationmaster.station import (
+    background,
+    engine_keeper,
+    hub_link,
+    memory,
+    observe,
+    setup,
+    slow_steps,
+    source_keys,
+    specs,
+    sync,
+    watch,
+)
+from stationmaster.station import board as boards
+from stationmaster.station import config as configs
+from stationmaster.station import names as station_names
+from stationmaster.station import snapshot as snapshots
+from stationmaster.station.sites import program
+
+_WEB_USERS = ("www-data", "nginx")
+_PROXY_USERS = ("proxy", "squid")
+_STEP_THREADS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """All that the daemon's loop works with."""
+
+    state: configs.StateDirectory
+    config: configs.StationConfig
+    files: host_files.Files
+    clock: clocks.Clock
+    stop: threading.Event
+    board: boards.Board
+    names: station_names.Names
+    host: specs.SiteHost
+    watch: watch.Watch
+    link: hub_link.HubLink
+    doors: applies.Doors
+    apply: applies.Apply
+
+
+def build(state: configs.StateDirectory) -> Parts:
+    """The parts of a registered station's daemon. HostError when it is not registered or its key cannot be read."""
+    config = configs.read_config(state)
+    files, clock, stop = host_files.Files(), clocks.SystemClock(), threading.Event()
+    _prepare(state, files)
+    kept = memory.Memory(state, files)
+    ports_setup = setup.Setup(state.root / "setup-done", host_programs.Programs(), files)
+    board = boards.Board(first_snapshot(state, config, kept, setup_done=ports_setup.done()))
+    names = station_names.Names(network.resolve, clock)
+    host = site_host(state, config)
+    link = hub_link.HubLink(config, state, clock)
+    open_volume = functools.partial(_open_volume, board, config, files)
+    doors = _quick_doors(config, board, kept, stop, open_volume)
+    slow = slow_steps.Doors(
+        files=files,
+        clock=clock,
+        memory=kept,
+        link=link,
+        keys=source_keys.KeyStore(state.keys, files, host_http.Http(connections_per_host=2)),
+        setup=ports_setup,
+        open_volume=open_volume,
+        probe_token=host.probe_token,
+        probe_address=watch.probe_address(config),
+    )
+    return Parts(
+        state=state,
+        config=config,
+        files=files,
+        clock=clock,
+        stop=stop,
+        board=board,
+        names=names,
+        host=host,
+        watch=watch.Watch(board, config, state, names, files, clock),
+        link=link,
+        doors=doors,
+        apply=applies.Apply(state, board, doors, slow_steps.SlowSteps(state, board, slow)),
+    )
+
+
+def first_snapshot(
+    state: configs.StateDirectory, config: configs.StationConfig, kept: memory.Memory, *, setup_done: str
+) -> snapshots.Snapshot:
+    """What is known before anything was looked at: what the last daemon stored (I9)."""
+    stored, visible = kept.desired(), kept.visible()
+    path = stored.desired.certificate_path if stored else None
+    return snapshots.Snapshot(
+        station_id=config.station_id,
+        volume_id=config.volume_id,
+        address=config.address,
+        desired=stored.desired if stored else None,
+        desired_digest=stored.digest if stored else "",
+        stored_desired=stored.digest if stored else "",
+        told=visible.told,
+        stored_told=visible.told,
+        shown=visible.shown,
+        volume_timeout_seconds=config.volume_timeout_seconds,
+        certificates=observe.look_at_certificates(state, path, snapshots.CertificatesView()),
+        www=observe.look_at_www(state.www),
+        fetch=kept.proofs(config.volume_id),
+        syncs=kept.syncs(),
+        setup_done=setup_done,
+    )
+
+
+def site_host(state: configs.StateDirectory, config: configs.StationConfig) -> specs.SiteHost:
+    """What of this host nginx and squid depend on. The probe token follows from the machine's key, so it stays."""
+    is_root = os.geteuid() == 0
+    key = host_files.read_required(state.key, what="the machine's key", hint="Restore it, or register anew.")
+    return specs.SiteHost(
+        state_directory=state.root,
+        listen=config.listen,
+        nginx_user=_first_user(_WEB_USERS) if is_root else None,
+        squid_user=_first_user(_PROXY_USERS) if is_root else None,
+        probe_token=hashlib.sha256(b"probe\0" + key).hexdigest()[:32],
+    )
+
+
+def _first_user(wanted: tuple[str, ...]) -> str:
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next((name for name in wanted if name in known), wanted[0])
+
+
+def _prepare(state: configs.StateDirectory, files: host_files.Files) -> None:
+    """Workers of nginx must be able to go through the state directory; secrets in it are 0600."""
+    files.set_mode(state.root, 0o711)
+    for path in (state.www, state.serving, state.log):
+        files.make_directory(path)
+
+
+def _quick_doors(
+    config: configs.StationConfig,
+    board: boards.Board,
+    kept: memory.Memory,
+    stop: threading.Event,
+    open_volume: Callable[[], volume.Volume],
+) -> applies.Doors:
+    files, clock, engines = host_files.Files(), clocks.SystemClock(), engine_process.real_doors()
+    sync_doors = sync.SyncDoors(
+        files=files,
+        clock=clock,
+        verified=host_http.Http(connections_per_host=16),
+        unverified=host_http.Http(connections_per_host=16, is_tls_verified=False),
+        open_volume=open_volume,
+    )
+    return applies.Doors(
+        files=files,
+        memory=kept,
+        nginx=engine_keeper.EngineKeeper("nginx", lambda spec: program.NginxSite(spec, engines), board, clock),
+        squid=engine_keeper.EngineKeeper("squid", lambda spec: program.SquidSite(spec, engines), board, clock),
+        syncs=sync.Syncs(board, kept, sync_doors, config.sync_threads, stop),
+        work=background.Background("step", _STEP_THREADS),
+        open_volume=open_volume,
+    )
+
+
+def _open_volume(board: boards.Board, config: configs.StationConfig, files: host_files.Files) -> volume.Volume:
+    desired = board.read().desired
+    return observe.open_volume(config, desired.mirror_directory if desired else config.mirror_directory, files)
