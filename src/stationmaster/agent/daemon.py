@@ -1,0 +1,76 @@
+"""Runs cycles: one, or one after the other until it is told to stop. A job that has begun is always finished first.
+
+Between cycles the agent sleeps as long as the hub wants, a little more or less, so that a fleet that was started
+together does not call together. Nothing ends it but a signal: a hub that is away is asked again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+from stationmaster.agent import cycle, doors, instance, state
+from stationmaster.host import process_lock
+from stationmaster.model import errors
+
+LOG = logging.getLogger("stationmaster.agent")
+
+_JITTER = 0.2
+_AFTER_FAILURE_SECONDS = 30.0
+_SLICE_SECONDS = 0.5
+_LOCK_SECONDS = 120.0
+
+
+@contextlib.contextmanager
+def hold(state_directory: Path, through: doors.Doors) -> Iterator[None]:
+    """One act at a time on a state directory: a cycle, a re-point, leaving. CallerError where nobody is registered."""
+    state.StateDirectory(state_directory, through.disk).identity()
+    with process_lock.held(
+        state_directory / "lock", through.clock, holder="Another agent command", wait_seconds=_LOCK_SECONDS
+    ):
+        yield
+
+
+def next_pause(seconds: float, random: float) -> float:
+    """How long to sleep, spread by a fifth around what the hub wants; ``random`` is from 0 to 1."""
+    return max(1.0, seconds) * (1 - _JITTER / 2 + _JITTER * random)
+
+
+class Daemon:
+    """The agent of one state directory."""
+
+    def __init__(self, state_directory: Path, through: doors.Doors) -> None:
+        self._state_directory = state_directory
+        self._doors = through
+        self._is_stopping = False
+
+    def stop(self) -> None:
+        """End after the cycle that runs; fit for a signal handler."""
+        self._is_stopping = True
+
+    def run_once(self, *, is_thorough: bool) -> cycle.Result:
+        """One cycle, over an instance read anew: a re-point by hand may have changed its files in between."""
+        with hold(self._state_directory, self._doors):
+            remembered = state.StateDirectory(self._state_directory, self._doors.disk)
+            return cycle.Cycle(instance.Instance(remembered, self._doors), is_thorough=is_thorough).run()
+
+    def run_until_stopped(self) -> None:
+        """Cycle after cycle."""
+        is_first = True
+        while not self._is_stopping:
+            seconds = _AFTER_FAILURE_SECONDS
+            try:
+                seconds = self.run_once(is_thorough=is_first).checkin_seconds
+                is_first = False
+            except errors.StationmasterError as exc:
+                LOG.warning("%s", exc, extra={"action": "check-in", "code": exc.code})
+            except Exception:
+                LOG.exception("The cycle broke off", extra={"action": "check-in"})
+            self._sleep(next_pause(seconds, self._doors.random()))
+
+    def _sleep(self, seconds: float) -> None:
+        deadline = self._doors.clock.monotonic() + seconds
+        while not self._is_stopping and (left := deadline - self._doors.clock.monotonic()) > 0:
+            self._doors.clock.sleep(min(left, _SLICE_SECONDS))

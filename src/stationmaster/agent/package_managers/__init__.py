@@ -1,0 +1,1 @@
+"""The machine's own package managers, behind one protocol (``base``); one file each."""

@@ -1,0 +1,1 @@
+"""One effect on the instance per file."""
