@@ -217,6 +217,25 @@ def test_silent_daemon_leaves_the_last_resort_tier_for_a_minute(
     assert statuses() == (503, 503)
 
 
+@pytest.mark.usefixtures("site")
+def test_unready_reads_404_where_the_balancer_asks_so(place: sites.Place, record: serving.ServingRecord) -> None:
+    """HAProxy then leaves running tunnels alone, instead of cutting them as those of a dead station."""
+
+    def statuses() -> tuple[int, ...]:
+        paths = ("/healthz?unready=404", "/healthz?tier=serving&unready=404", "/.healthz")
+        return tuple(loopback.fetch(place.direct.http, path).status for path in paths)
+
+    assert statuses() == (404, 404, 404)
+    record.renew(datetime.datetime.now(datetime.UTC))
+    assert statuses() == (404, 200, 404)
+    health = loopback.UnixHealth(place.state / "daemon.sock")
+    with health.running():
+        assert statuses() == (200, 200, 404)
+        assert health.asked == ["/healthz", "/healthz?tier=serving"]
+        health.status = 503
+        assert statuses() == (404, 404, 404)
+
+
 def test_https_serves_the_same_and_its_own_list(place: sites.Place, doors: engine_process.Doors) -> None:
     certificate = make_certificate(place.state)
     wanted = place.nginx_spec(certificate=certificate)

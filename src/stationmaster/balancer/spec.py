@@ -1,0 +1,189 @@
+"""What a balancer is told: the hub's view of one group, as values from which every configuration text is made."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import re
+import zlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stationmaster.model import addresses, errors, ports
+
+_FULL_WEIGHT = 100
+
+
+class ServerState(enum.StrEnum):
+    """What the hub says of a station towards balancers."""
+
+    IN_ROTATION = "IN_ROTATION"
+    DRAINING = "DRAINING"
+    NO_ADDRESS = "NO_ADDRESS"
+
+
+class GroupPorts(msgspec.Struct, frozen=True, rename="camel"):
+    """The ports that clients know."""
+
+    proxy: int
+    mirror_http: int
+    mirror_https: int
+
+
+class StationPorts(msgspec.Struct, frozen=True, rename="camel"):
+    """Three ports of a station."""
+
+    proxy: int
+    http: int
+    https: int
+
+
+class ViewServer(msgspec.Struct, frozen=True, rename="camel"):
+    """A station as balancers see it. ``ports`` demand the PROXY protocol."""
+
+    station_id: str
+    display_name: str
+    address: str | None
+    ports: StationPorts
+    state: ServerState
+    direct_ports: StationPorts | None = None
+
+
+class BalancerView(msgspec.Struct, frozen=True, rename="camel"):
+    """The answer of ``GET /stationmaster/v1/groups/balancer``; fields that this release does not know are ignored."""
+
+    hostname: str
+    ports: GroupPorts
+    servers: list[ViewServer]
+    digest: str = ""
+
+
+def parse_view(answer: Any) -> BalancerView:
+    """The view in a JSON value; PeerError when it is none."""
+    try:
+        return msgspec.convert(answer, BalancerView, strict=False)
+    except msgspec.ValidationError as exc:
+        raise errors.PeerError(
+            f"The hub's answer about the group is not what a balancer expects: {exc}.",
+            hint="Compare the releases of hub and balancer.",
+        ) from exc
+
+
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """A station behind the balancer. ``number`` is its own, whoever else is there: hashing depends on it."""
+
+    station_id: str
+    name: str
+    address: str
+    ports: ports.PortTriple
+    number: int
+    weight: int = _FULL_WEIGHT
+    is_draining: bool = False
+
+    @property
+    def shown_address(self) -> str:
+        """As it stands before a colon and a port."""
+        return addresses.url_host(self.address)
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnTls:
+    """The group's certificate with its key in one PEM file, where this balancer may end TLS; ``ca`` signs stations."""
+
+    certificate: Path
+    ca: Path
+    digest: str = ""
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """What only a HAProxy has that we run: a socket to talk to it, and the states of servers over a reload."""
+
+    socket: Path
+    server_states: Path
+
+
+@dataclasses.dataclass(frozen=True)
+class BalancerSpec:
+    """One group's balancer. ``speaks_proxy`` False is for direct ports: stations then see the balancer's address."""
+
+    hostname: str
+    bind: str
+    ports: ports.PortTriple
+    servers: tuple[Server, ...]
+    tls: OwnTls | None = None
+    runtime: Runtime | None = None
+    speaks_proxy: bool = True
+
+
+def balancer_spec(
+    view: BalancerView,
+    *,
+    bind: str = "*",
+    tls: OwnTls | None = None,
+    runtime: Runtime | None = None,
+    speaks_proxy: bool = True,
+) -> BalancerSpec:
+    """The group as ``view`` has it, in an order of its own; stations without an address are left out."""
+    require_bind(bind)
+    return BalancerSpec(
+        hostname=addresses.canonical_host(view.hostname),
+        bind=bind,
+        ports=ports.PortTriple(view.ports.proxy, view.ports.mirror_http, view.ports.mirror_https),
+        servers=_servers(view, speaks_proxy=speaks_proxy),
+        tls=tls,
+        runtime=runtime,
+        speaks_proxy=speaks_proxy,
+    )
+
+
+def _servers(view: BalancerView, *, speaks_proxy: bool) -> tuple[Server, ...]:
+    names: set[str] = set()
+    numbers: set[int] = set()
+    found = []
+    for one in sorted(view.servers, key=lambda server: (server.display_name, server.station_id)):
+        if not one.address or one.state is ServerState.NO_ADDRESS:
+            continue
+        used = one.ports if speaks_proxy or one.direct_ports is None else one.direct_ports
+        name = _name(one, names)
+        number = _number(one.station_id, numbers)
+        is_draining = one.state is ServerState.DRAINING
+        triple = ports.PortTriple(used.proxy, used.http, used.https)
+        address = addresses.canonical_host(one.address)
+        if not addresses.is_address(address):
+            raise errors.PeerError(f"The address {one.address!r} of {one.display_name} is no IP address.")
+        found.append(Server(one.station_id, name, address, triple, number, 0 if is_draining else 100, is_draining))
+        names.add(name)
+        numbers.add(number)
+    return tuple(found)
+
+
+def _name(server: ViewServer, taken: set[str]) -> str:
+    """The display name in HAProxy's characters; two stations of one name get the end of their OCIDs."""
+    plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", server.display_name).strip("-") or "station"
+    return plain if plain not in taken else f"{plain}-{re.sub('[^A-Za-z0-9]', '', server.station_id)[-8:]}"
+
+
+def _number(station_id: str, taken: set[int]) -> int:
+    """From the station's own id, so that a station that comes or goes leaves the others' clients where they are."""
+    number = zlib.crc32(station_id.encode()) % 2_000_000_000 + 1
+    while number in taken:
+        number += 1
+    return number
+
+
+def require_bind(bind: str) -> None:
+    """``*`` or an address; CallerError otherwise."""
+    if bind != "*" and not addresses.is_address(addresses.canonical_host(bind)):
+        raise errors.CallerError(
+            f"--bind is {bind!r}, which is neither * nor an IP address.", hint="Give the address clients come to."
+        )
+
+
+def without_drain(spec: BalancerSpec) -> BalancerSpec:
+    """The part of a spec whose change needs a reload: weights can be told to the running program."""
+    servers = tuple(dataclasses.replace(one, weight=_FULL_WEIGHT, is_draining=False) for one in spec.servers)
+    return dataclasses.replace(spec, servers=servers)
