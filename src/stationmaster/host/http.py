@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import urllib3
 import urllib3.exceptions
@@ -59,20 +61,15 @@ class Http:
         connections_per_host: int = 8,
         is_tls_verified: bool = True,
     ) -> None:
-        context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None)
-        if not is_tls_verified:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if client_certificate:
-            context.load_cert_chain(*(str(path) for path in client_certificate))
-        if proxy_url:
-            self._pool: urllib3.PoolManager = urllib3.ProxyManager(
-                proxy_url, ssl_context=context, maxsize=connections_per_host, block=False, num_pools=64
-            )
-        else:
-            self._pool = urllib3.PoolManager(
-                ssl_context=context, maxsize=connections_per_host, block=False, num_pools=64
-            )
+        self._options: dict[str, Any] = {"maxsize": connections_per_host, "block": False, "num_pools": 64}
+        self._proxy_url = proxy_url
+        self._ca_file = ca_file
+        self._client_certificate = client_certificate
+        self._is_tls_verified = is_tls_verified
+        self._lock = threading.Lock()
+        self._pools: dict[bool, urllib3.PoolManager] = {}
+        if ca_file or client_certificate:
+            self._pool_for("https:")  # a file that cannot be read is told now, not at the first request
 
     def request(
         self,
@@ -85,7 +82,7 @@ class Http:
     ) -> Response:
         """One request, no retry, no redirect. Raises errors.PeerError when no answer came."""
         try:
-            answer = self._pool.request(
+            answer = self._pool_for(url).request(
                 method,
                 url,
                 headers=dict(headers or {}),
@@ -110,7 +107,7 @@ class Http:
     ) -> Iterator[StreamedResponse]:
         """One request whose body is left to the caller; the connection goes back to the pool when it was read whole."""
         try:
-            answer = self._pool.request(
+            answer = self._pool_for(url).request(
                 method,
                 url,
                 headers=dict(headers or {}),
@@ -132,7 +129,32 @@ class Http:
 
     def close(self) -> None:
         """Close idle connections."""
-        self._pool.clear()
+        for pool in self._pools.values():
+            pool.clear()
+
+    def _pool_for(self, url: str) -> urllib3.PoolManager:
+        """The pool for an address; the trust store is read only when TLS is spoken (it takes 30 ms)."""
+        is_secure = url.lower().startswith("https:") or (self._proxy_url or "").lower().startswith("https:")
+        with self._lock:
+            if is_secure not in self._pools:
+                context = self._make_context() if is_secure else None
+                if self._proxy_url:
+                    pool: urllib3.PoolManager = urllib3.ProxyManager(
+                        self._proxy_url, ssl_context=context, **self._options
+                    )
+                else:
+                    pool = urllib3.PoolManager(ssl_context=context, **self._options)
+                self._pools[is_secure] = pool
+            return self._pools[is_secure]
+
+    def _make_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
+        if not self._is_tls_verified:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if self._client_certificate:
+            context.load_cert_chain(*(str(path) for path in self._client_certificate))
+        return context
 
 
 def _origin(url: str) -> str:
