@@ -182,8 +182,9 @@ class _Run:
         return stager.stage(self._name, root, former, is_guarded=self._order.expected is None)
 
     def _publish(self, directory: Path, header: manifest.Header, root: upstreams.Root) -> outcome.SyncOutcome:
-        self._order.progress(outcome.Progress(outcome.Phase.PUBLISH))
+        from stationmaster.mirror import publish
 
+        self._order.progress(outcome.Progress(outcome.Phase.PUBLISH))
         publisher = publish.Publisher(self._files, self._volume, self._clock, self._name)
         publisher.publish(directory, header, alone=self._order.is_alone)
         known = _Known(self._order.source.url, header.generation, dict(root.validators))
