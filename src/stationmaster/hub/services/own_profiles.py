@@ -9,8 +9,8 @@ import sqlalchemy as sa
 
 from stationmaster.hub.api.wire import common
 from stationmaster.hub.db import schema
-from stationmaster.hub.services import events
-from stationmaster.model import ocid
+from stationmaster.hub.services import events, profile_views
+from stationmaster.model import errors, ocid
 
 
 def create(tx: sa.Connection, now: datetime.datetime, actor: events.Actor, station: Any) -> str:
@@ -37,6 +37,7 @@ def create(tx: sa.Connection, now: datetime.datetime, actor: events.Actor, stati
             **_following(station),
         )
     )
+    profile_views.store_version(tx, _find(tx, profile_id))
     return profile_id
 
 
@@ -44,17 +45,30 @@ def follow(tx: sa.Connection, now: datetime.datetime, station: Any) -> None:
     """Keep name, compartment, family and architecture as the station has them."""
     table, columns = schema.profiles, _following(station)
     differs = sa.or_(*(table.c[name] != value for name, value in columns.items()))
-    tx.execute(
-        table.update()
-        .where(table.c.id == station.profile_id, differs)
-        .values(**columns, time_modified=now, revision=table.c.revision + 1)
+    versions = {"revision": table.c.revision + 1, "profile_version": table.c.profile_version + 1}
+    done = tx.execute(
+        table.update().where(table.c.id == station.profile_id, differs).values(**columns, **versions, time_modified=now)
     )
+    if done.rowcount:
+        profile_views.store_version(tx, _find(tx, station.profile_id))
 
 
 def delete(tx: sa.Connection, station: Any) -> None:
     """With its registration keys and versions."""
     table = schema.profiles
     tx.execute(table.delete().where(table.c.management_station_id == station.id, table.c.is_station_own))
+
+
+def require_foreign(profile: Any, what: str) -> None:
+    """ConflictError when the profile is a station's own."""
+    if profile.is_station_own:
+        raise errors.ConflictError(
+            f"Profile {profile.display_name} is the own profile of station {profile.management_station_id}; it {what}."
+        )
+
+
+def _find(tx: sa.Connection, profile_id: str) -> Any:
+    return tx.execute(sa.select(schema.profiles).where(schema.profiles.c.id == profile_id)).one()
 
 
 def _following(station: Any) -> dict[str, Any]:

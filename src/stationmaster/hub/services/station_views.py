@@ -6,16 +6,13 @@ import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
 import sqlalchemy as sa
 
 from stationmaster.hub.api.wire import common
 from stationmaster.hub.api.wire import stations as wire
 from stationmaster.hub.db import schema
-from stationmaster.hub.services import mirror_lists, sync_requests
+from stationmaster.hub.services import facts, mirror_lists, sync_requests
 from stationmaster.model import groups, protocol, station_state
-
-_REPORT = msgspec.json.Decoder(protocol.StationHeartbeat)
 
 
 class Views:
@@ -31,16 +28,16 @@ class Views:
         """The computed part."""
         group = self._group(station)
         report = group.reports.get(station.id)
-        facts = station_state.Facts(
+        known = station_state.Facts(
             is_registered=station.managed_instance_id is not None,
             source_ids=[source.id for source in group.sources],
             visible=group.visible,
             times_visible=group.times_visible,
             queued=group.queued,
-            report=report[0] if report else None,
-            time_received=report[1] if report else None,
+            report=report[1] if report else None,
+            time_received=report[0] if report else None,
         )
-        return station_state.compute_state(facts, self._now, self._liveness)
+        return station_state.compute_state(known, self._now, self._liveness)
 
     def full(self, station: Any) -> wire.ManagementStation:
         """A station as GET shows it."""
@@ -118,7 +115,7 @@ class _Group:
     def __init__(self, tx: sa.Connection, group_id: str, station: Any) -> None:
         self.members = mirror_lists.members(tx, station.hostname, station.compartment_id)
         self.sources = mirror_lists.sources(tx, self.members)
-        self.reports = _reports(tx, [member.id for member in self.members])
+        self.reports = facts.last_reports(tx, [member.id for member in self.members])
         rows = _visible_rows(tx, group_id)
         self.visible = {row.source_id: _visible(row) for row in rows}
         self.times_visible = {row.source_id: row.time_visible for row in rows}
@@ -127,19 +124,11 @@ class _Group:
     def _queued(self, wanted: Mapping[str, int]) -> frozenset[str]:
         """Sources whose last request no station has finished: one leads, the others copy what it fetched."""
         answered: dict[str, int] = {}
-        for report, _ in self.reports.values():
+        for _, report in self.reports.values():
             for source in report.sources:
                 if source.sync is not None and not source.sync.is_running:
                     answered[source.source_id] = max(answered.get(source.source_id, 0), source.sync.number)
         return frozenset(source_id for source_id, number in wanted.items() if number > answered.get(source_id, 0))
-
-
-def _reports(
-    tx: sa.Connection, station_ids: Sequence[str]
-) -> dict[str, tuple[protocol.StationHeartbeat, datetime.datetime]]:
-    table = schema.station_reports
-    rows = tx.execute(sa.select(table).where(table.c.station_id.in_(station_ids))).all()
-    return {row.station_id: (_REPORT.decode(row.report), row.time_received) for row in rows}
 
 
 def _visible_rows(tx: sa.Connection, group_id: str) -> Sequence[Any]:

@@ -114,7 +114,7 @@ def _require_fit(tx: sa.Connection, row: Any, columns: station_config.Columns) -
     def value(name: str) -> Any:
         return columns[name] if name in columns else getattr(row, name)
 
-    peers = [
+    owners = [
         ports.PortOwner(
             peer.id,
             peer.display_name,
@@ -124,7 +124,7 @@ def _require_fit(tx: sa.Connection, row: Any, columns: station_config.Columns) -
         if row is None or peer.id != row.id
     ]
     wanted = ports.PortTriple(value("proxy_port"), value("mirror_port"), value("mirror_sslport"))
-    ports.require_equal_ports(wanted, peers)
+    ports.require_equal_ports(wanted, owners)
 
 
 def _write(tx: sa.Connection, now: datetime.datetime, row: Any, columns: station_config.Columns) -> Any:
@@ -157,8 +157,8 @@ def _tell_of_groups(tx: sa.Connection, now: datetime.datetime, actor: events.Act
     for row, kind, verb in ((old, "STATION_LEFT_GROUP", "left"), (new, "STATION_JOINED_GROUP", "joined")):
         if row is None:
             continue
-        peers = [one for one in mirror_lists.members(tx, row.hostname, row.compartment_id) if one.id != row.id]
-        if peers:
-            names = ", ".join(peer.display_name for peer in peers)
+        others = [one for one in mirror_lists.members(tx, row.hostname, row.compartment_id) if one.id != row.id]
+        if others:
+            names = ", ".join(peer.display_name for peer in others)
             message = f"Station {row.display_name} {verb} the group of {row.hostname}, where {names} are."
-            _tell(tx, now, actor, row, kind, message, {"hostname": row.hostname, "peers": [one.id for one in peers]})
+            _tell(tx, now, actor, row, kind, message, {"hostname": row.hostname, "peers": [one.id for one in others]})

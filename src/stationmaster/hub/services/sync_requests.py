@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 import sqlalchemy as sa
 
 from stationmaster.hub.db import schema
+from stationmaster.hub.services import mirror_lists
+from stationmaster.model import groups
 
 
 def ask(
@@ -36,7 +38,20 @@ def ask(
 def latest_numbers(tx: sa.Connection, group_id: str) -> Mapping[str, int]:
     """The highest number of each source that was ever asked for in the group."""
     table = schema.sync_requests
-    query = sa.select(table.c.source_id, sa.func.max(table.c.number).label("number")).where(
-        table.c.group_id == group_id
-    )
-    return {row.source_id: row.number for row in tx.execute(query.group_by(table.c.source_id))}
+    query = sa.select(table.c.source_id, sa.func.max(table.c.number).label("number"))
+    rows = tx.execute(query.where(table.c.group_id == group_id).group_by(table.c.source_id))
+    return {row.source_id: row.number for row in rows}
+
+
+def ask_everywhere(tx: sa.Connection, now: datetime.datetime, source_id: str) -> None:
+    """Ask each group that mirrors the source: it is read from elsewhere now."""
+    table = schema.stations
+    asked = set()
+    for station in tx.execute(sa.select(table).order_by(table.c.id)).all():
+        group_id = groups.group_id(station.hostname, station.compartment_id)
+        if group_id in asked:
+            continue
+        asked.add(group_id)
+        members = mirror_lists.members(tx, station.hostname, station.compartment_id)
+        if source_id in mirror_lists.source_ids(tx, members):
+            ask(tx, now, group_id, [source_id])
