@@ -5,7 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stationmaster.host import files
+from stationmaster.host import clock, files
+
+
+class PublicationClock:
+    """Keeps two publications of one upstream in different seconds.
+
+    HTTP dates, Release files and repomd.xml count whole seconds: a client that asks "changed since?" would be told no.
+    """
+
+    def __init__(self, time: clock.Clock) -> None:
+        self._time = time
+        self._last = 0
+
+    def wait(self) -> None:
+        """Return in a later second than the last time."""
+        while int(self._time.now().timestamp()) <= self._last:
+            self._time.sleep(0.05)
+        self._last = int(self._time.now().timestamp())
 
 
 def keep(building: Path, kept: Path) -> None:

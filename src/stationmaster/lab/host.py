@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import concurrent.futures
+import dataclasses
 import signal
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -54,13 +55,15 @@ class LabHost:
         root: Path | None = None,
     ) -> programs.Completed:
         """Run a program on this host to its end, inside ``root`` (chroot) when one is given."""
-        return self._runner.run(
+        answer = self._runner.run(
             self._located(arguments, root),
             timeout=timeout,
             stdin=stdin,
             environment=environment,
             directory=self.directory,
         )
+        # Whoever reads an error wants the program's name, not those of what brought it to its host.
+        return dataclasses.replace(answer, arguments=tuple(str(argument) for argument in arguments))
 
     def start(
         self,

@@ -53,7 +53,7 @@ class TerminalReporter:
 
     def say(self, text: str) -> None:
         """An indented line."""
-        self._console.print(f"{'':10}{text}", style="dim", highlight=False, markup=False)
+        self._console.print(f"{'':10}{text}", style="dim", highlight=False, markup=False, soft_wrap=True)
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """A table whose first column is words and the others are figures."""

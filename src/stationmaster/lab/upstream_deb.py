@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stationmaster.host import files, programs
+from stationmaster.host import clock, files, programs
 from stationmaster.lab import cache, deb_plan, openpgp
 
 NAME = "deb"
@@ -51,6 +51,7 @@ class DebUpstream:
         self.key = key
         self.packages = list(packages)
         self._publications = 0
+        self._publication_clock = cache.PublicationClock(clock.SystemClock())
         self._effects = files.Files()
         self._runner = programs.Programs()
         self.architecture = machine_architecture(self._runner)
@@ -81,6 +82,7 @@ class DebUpstream:
         """Publish all packages; ``added`` says where those lie that no former publication held."""
         previous = self.base.resolve()
         self._publications += 1
+        self._publication_clock.wait()
         target = self.site / f".{NAME}-{self._publications}"
         for package in self.packages:
             place = target / package.pool_path

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stationmaster.host import files, programs
+from stationmaster.host import clock, files, programs
 from stationmaster.lab import cache, openpgp, rpm_plan
 
 NAME = "rpm"
@@ -32,6 +32,7 @@ class RpmUpstream:
         self.key = key
         self.packages = list(packages)
         self._publications = 0
+        self._publication_clock = cache.PublicationClock(clock.SystemClock())
         self._effects = files.Files()
         self._runner = programs.Programs()
 
@@ -61,6 +62,7 @@ class RpmUpstream:
     def _publish(self, added: Sequence[Path]) -> None:
         previous = self.base.resolve() / "Packages"
         self._publications += 1
+        self._publication_clock.wait()
         target = self.site / f".{NAME}-{self._publications}"
         self._effects.make_directory(target / "Packages")
         sources = {path.name: path for path in [*(previous.iterdir() if previous.is_dir() else ()), *added]}

@@ -1,0 +1,153 @@
+"""The demo: a scenario from nothing to the closing table, cleaned up however it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from stationmaster.host import files
+from stationmaster.lab import failures, guide, lab, moving, record, show
+from stationmaster.lab import world as guidebook
+from stationmaster.lab.addressing import Network
+from stationmaster.lab.world import World
+from stationmaster.model import errors
+
+NEEDED_PROGRAMS = (
+    *("nginx", "squid", "haproxy", "gpg", "gpgv", "curl"),
+    *("rpmbuild", "rpmsign", "createrepo_c", "modifyrepo_c", "dnf", "rpm"),
+    *("apt-get", "apt-ftparchive", "dpkg-deb"),
+)
+_KEPT = "kept"
+
+
+class Part(enum.StrEnum):
+    """Which half of the guide: a new environment, or moving one that exists."""
+
+    GUIDE = "guide"
+    MOVE = "move"
+
+
+def run(part: Part, reporter: show.Reporter, *, is_kept: bool = False, base: Path = record.BASE) -> failures.Outcome:
+    """Run one part. Nothing is left behind, unless it is to be kept and all went well."""
+    with _terminations_are_interrupts():
+        tidy(base)
+        legs = (Network.EDGE,) if part is Part.GUIDE else (Network.CORE, Network.EDGE)
+        made = lab.Lab.build(guidebook.guide_hosts(legs), base=base, note={"part": part})
+        is_left = False
+        try:
+            for name in NEEDED_PROGRAMS:
+                made.programs.require(name)
+            world = World(made, reporter, base / "cache")
+            outcome = _run_guide(world) if part is Part.GUIDE else _run_move(world)
+            columns, rows = failures.table(outcome)
+            reporter.table("What the instances met (measured)", columns, rows)
+            for words in outcome.failures():
+                reporter.say(f"failed: {words}")
+            if is_kept:
+                _leave(world)
+                is_left = True
+        except errors.StationmasterError as exc:
+            kept = _save_logs(made, base)
+            raise errors.HostError(f"{exc.message} The logs of all hosts are in {kept}.", hint=exc.hint) from exc
+        finally:
+            if not is_left:
+                with reporter.step("Removing the lab"):
+                    _close(made)
+        return outcome
+
+
+def tidy(base: Path = record.BASE) -> list[str]:
+    """Remove labs whose process ended without doing so; those kept on purpose stay. Returns their ids."""
+    removed = []
+    for made in record.find_records(base):
+        if not record.is_alive(made.owner) and _KEPT not in made.note:
+            lab.remove_lab(made)
+            removed.append(made.lab_id)
+    return removed
+
+
+def take_down(base: Path = record.BASE) -> list[str]:
+    """Remove every lab there is, kept or running; returns their ids."""
+    return lab.remove_leftovers(base, including_running=True)
+
+
+def _run_guide(world: World) -> failures.Outcome:
+    guide.set_up(world)
+    with world.show.step("Both instances install packages, signatures checked"):
+        guide.install_packages(world)
+    with world.show.step("An update job by the `oci` command runs on both instances"):
+        guide.order_updates(world)
+    return guide.run_failures(world)
+
+
+def _run_move(world: World) -> failures.Outcome:
+    moving.set_up_single(world)
+    moving.add_second(world)
+    moving.re_point(world)
+    return moving.run_failures(world)
+
+
+def _leave(world: World) -> None:
+    world.lab.notes.record.note[_KEPT] = "yes"
+    world.lab.notes.save()
+    desk = guidebook.write_operator_script(world)
+    say = world.show.say
+    say("The lab goes on running. Hosts and their namespaces (`ip netns exec NAMESPACE COMMAND`):")
+    for spec in world.lab.plan.hosts:
+        say(f"  {spec.name:5} {', '.join(world.lab[spec.name].addresses()):28} {world.lab[spec.name].namespace}")
+    station = world.stations["sta"].station_id
+    say("Try, as its operator:")
+    say(f"  {desk} oci os-management-hub management-station list --compartment-id {world.desk.compartment_id}")
+    say(f"  {desk} oci os-management-hub management-station list-mirrors --management-station-id {station}")
+    say(f"  {desk} oci os-management-hub managed-instance list --compartment-id {world.desk.compartment_id}")
+    say("`make demo-down` removes it.")
+
+
+def _save_logs(made: lab.Lab, base: Path) -> Path:
+    """Copy the logs of a failed run out of the lab, over those of the failed run before."""
+    effects = files.Files()
+    target = base / "last-failure"
+    effects.remove_tree(target)
+    for spec in made.plan.hosts:
+        place = made.directory / spec.name
+        for path in [
+            *place.glob("*.log"),
+            *place.glob("state/log/*"),
+            *place.glob("*.cfg"),
+            *place.glob("state/*.conf"),
+        ]:
+            if path.is_file():
+                effects.make_directory(target / spec.name)
+                effects.copy(path, target / spec.name / path.name)
+    return target
+
+
+def _close(made: lab.Lab) -> None:
+    """Take a lab down without being interrupted half-way by an impatient second Ctrl-C."""
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        made.close()
+    finally:
+        signal.signal(signal.SIGINT, former)
+
+
+@contextlib.contextmanager
+def _terminations_are_interrupts() -> Iterator[None]:
+    """SIGTERM and SIGHUP end a demo as Ctrl-C does: with everything removed."""
+    numbers = (signal.SIGTERM, signal.SIGHUP)
+    former = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+
+def summary(outcome: failures.Outcome) -> str:
+    """One sentence that is true of what was measured."""
+    failed = outcome.failed_operations()
+    done = sum(entry.kind in failures.OPERATIONS for entry in outcome.operations) - failed
+    return f"{done} dnf, apt and agent operations done, {failed} failed."
