@@ -254,12 +254,16 @@ class StationDesired(Message, frozen=True):
 
 
 class HeartbeatAnswer(Message, frozen=True):
-    """``desired`` is left out when the station already has the one named by ``desired_digest``."""
+    """``desired`` is left out when the station already has the one named by ``desired_digest``.
+
+    ``is_in_rotation`` is false for a station that lags too long: it must not be ready any more (ha-protocol R2, R5).
+    """
 
     time_received: datetime.datetime
     desired_digest: str
     desired: StationDesired | None = None
     visible: list[Visible] = []
+    is_in_rotation: bool = True
 
 
 class CertificateRequest(Message, frozen=True):
@@ -387,7 +391,10 @@ class Checkin(Message, frozen=True):
 
 
 class CheckinAnswer(Message, frozen=True):
-    """``acknowledged`` maps a work request to the highest report number that is stored."""
+    """``acknowledged`` maps a work request to the highest report number that is stored.
+
+    ``is_leaving``: the instance was removed in the hub; it restores what it had before and calls ``leave``.
+    """
 
     time_received: datetime.datetime
     checkin_seconds: float
@@ -396,6 +403,7 @@ class CheckinAnswer(Message, frozen=True):
     is_inventory_wanted: bool = False
     acknowledged: dict[str, int] = {}
     jobs: list[Job] = []
+    is_leaving: bool = False
 
 
 # --- balancer ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
-from stationmaster.model import addresses, desired, errors, groups, ports, protocol
+from stationmaster.model import addresses, desired, errors, ports, protocol
 
 Rows = Sequence[sa.Row[Any]]
 _BALANCER_REMEMBERED = datetime.timedelta(days=1)
@@ -27,58 +27,6 @@ def find_station(tx: sa.Connection, station_id: str) -> sa.Row[Any]:
     if row is None:
         raise errors.NotFoundError(f"Unknown management station {station_id}.")
     return row
-
-
-def group_members(tx: sa.Connection, station: sa.Row[Any]) -> Rows:
-    """I1: the station and its peers, by id."""
-    table = schema.stations
-    return tx.execute(
-        sa.select(table)
-        .where(table.c.hostname_key == station.hostname_key, table.c.compartment_id == station.compartment_id)
-        .where(table.c.lifecycle_state != "DELETED")
-        .order_by(table.c.id)
-    ).all()
-
-
-def needs(tx: sa.Connection, station_ids: Iterable[str]) -> list[groups.Need]:
-    """What profiles and instances that refer to these stations need, if it may be mirrored (OSMH 32, 34)."""
-    wanted = sorted(station_ids)
-    profiles, instances, sources = schema.profiles.c, schema.managed_instances.c, schema.software_sources.c
-    attached, contained = schema.instance_sources.c, schema.profile_sources.c
-    is_mirrored = sa.and_(sources.is_mirror_sync_allowed, sources.lifecycle_state == "ACTIVE")
-    by_profile = (
-        sa.select(profiles.management_station_id, contained.source_id, profiles.display_name)
-        .join_from(schema.profiles, schema.profile_sources, contained.profile_id == profiles.id)
-        .join(schema.software_sources, sources.id == contained.source_id)
-        .where(profiles.management_station_id.in_(wanted), profiles.lifecycle_state == "ACTIVE", is_mirrored)
-    )
-    found = [groups.Need(row[0], row[1], f"profile {row[2]}") for row in tx.execute(by_profile)]
-    for station_column in (instances.primary_station_id, instances.secondary_station_id):
-        by_instance = (
-            sa.select(station_column, attached.source_id, sa.func.min(instances.display_name), sa.func.count())
-            .join_from(schema.managed_instances, schema.instance_sources, attached.managed_instance_id == instances.id)
-            .join(schema.software_sources, sources.id == attached.source_id)
-            .where(station_column.in_(wanted), is_mirrored)
-            .group_by(station_column, attached.source_id)
-        )
-        for station_id, source_id, name, count in tx.execute(by_instance):
-            others = f" and {count - 1} more" if count > 1 else ""
-            found.append(groups.Need(station_id, source_id, f"instance {name}{others}"))
-    return found
-
-
-def mirror_source_rows(tx: sa.Connection, members: Rows) -> Rows:
-    """I3: the mirror list of a group, by id."""
-    ids = sorted({need.source_id for need in needs(tx, [member.id for member in members])})
-    table = schema.software_sources
-    return tx.execute(sa.select(table).where(table.c.id.in_(ids)).order_by(table.c.id)).all() if ids else []
-
-
-def sync_numbers(tx: sa.Connection, group_id: str) -> dict[str, int]:
-    """By source, the highest sync number that was asked for."""
-    table = schema.sync_requests.c
-    query = sa.select(table.source_id, sa.func.max(table.number)).where(table.group_id == group_id)
-    return {row[0]: row[1] for row in tx.execute(query.group_by(table.source_id))}
 
 
 def visible_generations(tx: sa.Connection, group_id: str) -> dict[str, protocol.Visible]:

@@ -1,0 +1,124 @@
+"""A station's heartbeat: stored whole, answered with what the station should be and what its group shows.
+
+Nothing is decided here: the scheduler looks at the stored reports every second. A heartbeat that was overtaken by a
+newer one is answered and not stored.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+
+from stationmaster.hub import context
+from stationmaster.hub.db import schema, store
+from stationmaster.hub.services import facts, mirror_lists, scripts, sync_requests
+from stationmaster.model import addresses, desired, digest, errors, groups, protocol
+
+_SEEN_INTERVAL = datetime.timedelta(seconds=30)
+_MOST_ADDRESSES = 16
+
+
+class _Sent(msgspec.Struct, rename="camel"):
+    """The one field of a stored report that orders it."""
+
+    time_sent: datetime.datetime
+
+
+def require_own(tx: sa.Connection, station_id: str, principal_id: str) -> sa.Row[Any]:
+    """The station, when the caller is the host that registered as it; NotFoundError otherwise."""
+    station = facts.find_station(tx, station_id)
+    if station.managed_instance_id != principal_id:
+        raise errors.NotFoundError(f"Unknown management station {station_id}.")
+    return station
+
+
+def receive(
+    tx: sa.Connection,
+    now: datetime.datetime,
+    hub: context.Hub,
+    station: sa.Row[Any],
+    heartbeat: protocol.StationHeartbeat,
+) -> protocol.HeartbeatAnswer:
+    """Store what the station told, and answer."""
+    _store_report(tx, now, hub, station.id, heartbeat)
+    told = _addresses(heartbeat)
+    if told and told != list(station.addresses):
+        tx.execute(schema.stations.update().where(schema.stations.c.id == station.id).values(addresses=told))
+        station = facts.find_station(tx, station.id)
+    _mark_seen(tx, now, station.managed_instance_id, heartbeat)
+    wanted = build_desired(tx, now, hub, station)
+    wanted_digest = digest.digest_of(wanted)
+    visible = facts.visible_generations(tx, wanted.group_id)
+    return protocol.HeartbeatAnswer(
+        time_received=now,
+        desired_digest=wanted_digest,
+        desired=wanted if heartbeat.desired_digest != wanted_digest else None,
+        visible=[visible[source.source_id] for source in wanted.sources if source.source_id in visible],
+        is_in_rotation=not _is_excluded(tx, station.id),
+    )
+
+
+def build_desired(
+    tx: sa.Connection, now: datetime.datetime, hub: context.Hub, station: sa.Row[Any]
+) -> protocol.StationDesired:
+    """What this station should be."""
+    members = mirror_lists.members(tx, station.hostname, station.compartment_id)
+    own = facts.station_facts(station)
+    group = desired.GroupFacts(
+        members=tuple(facts.station_facts(member) for member in members),
+        balancer_addresses=facts.balancer_addresses(tx, own.group_id, now),
+        sync_numbers=sync_requests.latest_numbers(tx, own.group_id),
+    )
+    sources = [facts.source_facts(row) for row in mirror_lists.sources(tx, members)]
+    script = scripts.instance_setup(hub, own)
+    return desired.station_desired(own, group, sources, facts.hub_facts(hub), instance_setup_script=script)
+
+
+def certificate_names(station: sa.Row[Any]) -> list[str]:
+    """What a station's certificate names: the group first (R2), then the station's own addresses."""
+    return [groups.group_key(station.hostname, station.compartment_id)[0], *station.addresses]
+
+
+def _store_report(
+    tx: sa.Connection, now: datetime.datetime, hub: context.Hub, station_id: str, heartbeat: protocol.StationHeartbeat
+) -> None:
+    table = schema.station_reports
+    former = tx.execute(sa.select(table).where(table.c.station_id == station_id)).one_or_none()
+    values = {"time_received": now, "report": msgspec.json.encode(heartbeat).decode()}
+    if former is None:
+        try:
+            tx.execute(table.insert().values(station_id=station_id, **values))
+        except sa.exc.IntegrityError as exc:
+            raise store.RaceError from exc
+        return
+    sent = msgspec.json.decode(former.report, type=_Sent).time_sent
+    # A station whose clock was set back is believed again after the liveness time.
+    if heartbeat.time_sent >= sent or now - former.time_received > hub.times.liveness:
+        tx.execute(table.update().where(table.c.station_id == station_id).values(values))
+
+
+def _mark_seen(
+    tx: sa.Connection, now: datetime.datetime, instance_id: str, heartbeat: protocol.StationHeartbeat
+) -> None:
+    """The station's host is a managed instance as well; half a minute is exact enough for its status."""
+    table = schema.managed_instances
+    tx.execute(
+        table.update()
+        .where(table.c.id == instance_id)
+        .where(sa.or_(table.c.time_last_checkin.is_(None), table.c.time_last_checkin < now - _SEEN_INTERVAL))
+        .values(time_last_checkin=now, lifecycle_state="ACTIVE", agent_version=heartbeat.daemon_version[:64])
+    )
+
+
+def _addresses(heartbeat: protocol.StationHeartbeat) -> list[str]:
+    found = [addresses.canonical_host(one) for one in heartbeat.addresses[:_MOST_ADDRESSES]]
+    return list(dict.fromkeys(one for one in found if addresses.is_address(one)))
+
+
+def _is_excluded(tx: sa.Connection, station_id: str) -> bool:
+    table = schema.station_lags.c
+    query = sa.select(sa.func.count()).where(table.station_id == station_id, table.time_excluded.is_not(None))
+    return bool(tx.execute(query).scalar_one())

@@ -1,0 +1,216 @@
+"""Carries out what `model.visibility` decides: one plan per group and second, written only when it changes something.
+
+A number is a row that is inserted; of two hub replicas that decide at once, one loses the race and looks again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime
+from typing import Any
+
+import sqlalchemy as sa
+
+from stationmaster.hub import context
+from stationmaster.hub.db import schema, store
+from stationmaster.hub.services import events, group_view, syncs
+from stationmaster.model import protocol, rotation, visibility
+
+_EVENTS = {
+    visibility.Verdict.ADVANCE: events.EventKind.GENERATION_VISIBLE,
+    visibility.Verdict.ADOPT: events.EventKind.GENERATION_ADOPTED,
+    visibility.Verdict.RESTORE: events.EventKind.GENERATION_RESTORED,
+}
+LagKey = tuple[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Lag:
+    """A row of ``station_lags`` as it should be."""
+
+    gained: int
+    time_behind: datetime.datetime
+    time_gained: datetime.datetime
+    time_excluded: datetime.datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What is to be written for one group; empty when nothing happened."""
+
+    unseen: tuple[tuple[str, rotation.Generation], ...]
+    lags: dict[LagKey, Lag | None]
+    orphans: dict[str, bool]
+    decisions: dict[str, visibility.Decision]
+    grown: tuple[str, ...]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.unseen or self.lags or self.orphans or self.decisions or self.grown)
+
+
+def plan_group(view: group_view.GroupView, now: datetime.datetime, limits: rotation.Limits) -> Plan:
+    """Decide. Nothing is written here."""
+    lags: dict[LagKey, Lag | None] = {}
+    orphans: dict[str, bool] = {}
+    decisions: dict[str, visibility.Decision] = {}
+    for source_id, snapshot in view.snapshots.items():
+        decision = visibility.decide(snapshot, limits)
+        if decision.verdict is not visibility.Verdict.KEEP:
+            decisions[source_id] = decision
+        for station in snapshot.stations:
+            changed, lag = _plan_lag(view, station, snapshot, decision, now, limits)
+            if changed:
+                lags[station.id, source_id] = lag
+        is_orphaned = snapshot.visible is not None and not rotation.holders_in_touch(
+            snapshot, snapshot.visible.generation, limits
+        )
+        if is_orphaned != (source_id in view.orphans):
+            orphans[source_id] = is_orphaned
+    grown = tuple(source_id for source_id, snapshot in view.snapshots.items() if snapshot.sync_number == 0)
+    return Plan(view.unseen, lags, orphans, decisions, grown)
+
+
+def apply_plan(tx: sa.Connection, now: datetime.datetime, view: group_view.GroupView, plan: Plan) -> None:
+    """Write what was planned on the same view, in one transaction."""
+    for source_id, generation in plan.unseen:
+        _insert(
+            tx,
+            schema.source_generations,
+            source_id=source_id,
+            generation=generation.id,
+            time_root=generation.time_root,
+            time_first_seen=generation.time_first_seen,
+        )
+    for key, lag in plan.lags.items():
+        _write_lag(tx, now, view, key, lag)
+    for source_id, is_orphaned in plan.orphans.items():
+        _write_orphan(tx, now, view.group_id, source_id, is_orphaned=is_orphaned)
+    if plan.grown:
+        syncs.request_sync(tx, now, view.group_id, plan.grown)
+    for source_id, decision in plan.decisions.items():
+        if decision.verdict is visibility.Verdict.RESYNC:
+            syncs.request_sync(tx, now, view.group_id, [source_id])
+        elif decision.visible is not None:
+            _make_visible(tx, now, view, decision.visible, decision)
+
+
+def step_group(
+    hub: context.Hub, now: datetime.datetime, head: sa.Row[Any], *, is_settled: bool
+) -> group_view.GroupView:
+    """One look at a group, and what follows from it; the group as it was seen. A quiet group is only read."""
+    limits = group_view.limits_of(hub)
+    with hub.store.read() as tx:
+        view = group_view.view_group(tx, now, head, is_settled=is_settled)
+    if plan_group(view, now, limits).is_empty:
+        return view
+
+    def work(tx: sa.Connection) -> group_view.GroupView:
+        fresh = group_view.view_group(tx, now, head, is_settled=is_settled)
+        apply_plan(tx, now, fresh, plan_group(fresh, now, limits))
+        return fresh
+
+    return hub.store.transact(work)
+
+
+def _plan_lag(
+    view: group_view.GroupView,
+    station: rotation.Station,
+    snapshot: rotation.Snapshot,
+    decision: visibility.Decision,
+    now: datetime.datetime,
+    limits: rotation.Limits,
+) -> tuple[bool, Lag | None]:
+    """Whether the lag row of a station must change, and to what; none when it holds the newest, or is silent."""
+    row = view.lags.get((station.id, snapshot.source_id))
+    newest = rotation.newest_held(snapshot, limits)
+    is_lacking = newest is not None and newest.id not in station.fetchable and station.silent_seconds <= limits.liveness
+    if not is_lacking:
+        return row is not None, None
+    gained = _gained(view.report_of(station.id, snapshot.source_id))
+    excluded_at = row.time_excluded if row is not None else None
+    if station.id not in decision.excluded:
+        excluded_at = None
+    elif excluded_at is None:
+        excluded_at = now
+    if row is None:
+        return True, Lag(gained, now, now, excluded_at)
+    time_gained = now if gained != row.gained else row.time_gained
+    lag = Lag(gained, row.time_behind, time_gained, excluded_at)
+    return (gained, excluded_at) != (row.gained, row.time_excluded), lag
+
+
+def _gained(report: protocol.SourceReport | None) -> int:
+    """A figure that moves when a sync gains something; its value means nothing."""
+    if report is None or report.sync is None:
+        return 0
+    return report.sync.bytes_downloaded * 101 + report.sync.percentage
+
+
+def _write_lag(
+    tx: sa.Connection, now: datetime.datetime, view: group_view.GroupView, key: LagKey, lag: Lag | None
+) -> None:
+    table, old = schema.station_lags, view.lags.get(key)
+    was_excluded, is_excluded = bool(old and old.time_excluded), bool(lag and lag.time_excluded)
+    tx.execute(table.delete().where(table.c.station_id == key[0], table.c.source_id == key[1]))
+    if lag is not None:
+        _insert(tx, table, station_id=key[0], source_id=key[1], **dataclasses.asdict(lag))
+    if was_excluded == is_excluded:
+        return
+    name, source = view.name_of(key[0]), _source_name(view, key[1])
+    kind, message = (
+        (events.EventKind.STATION_LEFT_ROTATION, f"{name} lags in {source} and leaves the rotation.")
+        if is_excluded
+        else (events.EventKind.STATION_RETURNED_TO_ROTATION, f"{name} is back in the rotation for {source}.")
+    )
+    events.record(tx, now, kind, events.Subject(key[0], name, view.compartment_id), message, data={"sourceId": key[1]})
+
+
+def _write_orphan(
+    tx: sa.Connection, now: datetime.datetime, group_id: str, source_id: str, *, is_orphaned: bool
+) -> None:
+    table = schema.orphaned_sources
+    if is_orphaned:
+        _insert(tx, table, group_id=group_id, source_id=source_id, time_orphaned=now)
+    else:
+        tx.execute(table.delete().where(table.c.group_id == group_id, table.c.source_id == source_id))
+
+
+def _make_visible(
+    tx: sa.Connection,
+    now: datetime.datetime,
+    view: group_view.GroupView,
+    visible: protocol.Visible,
+    decision: visibility.Decision,
+) -> None:
+    _insert(
+        tx,
+        schema.visible,
+        group_id=view.group_id,
+        source_id=visible.source_id,
+        number=visible.number,
+        generation=visible.generation,
+        time_visible=now,
+    )
+    name = _source_name(view, visible.source_id)
+    what = f"{name} shows generation {visible.generation} as number {visible.number} at {view.hostname}."
+    events.record(
+        tx,
+        now,
+        _EVENTS[decision.verdict],
+        events.Subject(visible.source_id, name, view.compartment_id),
+        f"{what} {decision.reason}",
+        data={"groupId": view.group_id, "number": visible.number, "generation": visible.generation},
+    )
+
+
+def _source_name(view: group_view.GroupView, source_id: str) -> str:
+    return next((row.display_name for row in view.sources if row.id == source_id), source_id)
+
+
+def _insert(tx: sa.Connection, table: sa.Table, **values: Any) -> None:
+    try:
+        tx.execute(table.insert().values(values))
+    except sa.exc.IntegrityError as exc:
+        raise store.RaceError from exc
