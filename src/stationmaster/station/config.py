@@ -19,7 +19,8 @@ class StationConfig(
     """Who this station is. ``volume_id`` is the only volume it will ever write to (I11); ``address`` where it is met.
 
     ``volume_timeout_seconds`` must outlast the storage's own stall (GlusterFS ``ping-timeout``), or all stations on
-    shared storage leave together. ``listen`` are the local addresses of nginx and squid.
+    shared storage leave together. ``forward_proxy`` leads to the hub until the hub names another. ``listen`` are the
+    local addresses of nginx and squid.
     """
 
     format_version: int = FORMAT_VERSION
@@ -30,6 +31,7 @@ class StationConfig(
     address: str
     mirror_directory: str
     volume_id: str
+    forward_proxy: str | None = None
     listen: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - a station is there to be reached
     volume_timeout_seconds: float = 12.0
     sync_threads: int = 2

@@ -44,8 +44,11 @@ class HubLink:
         self._sessions: dict[str | None, session.Session] = {}
         self._is_other_way = False
 
-    def heartbeat(self, message: protocol.StationHeartbeat, forward_proxy: str | None) -> protocol.HeartbeatAnswer:
+    def heartbeat(
+        self, message: protocol.StationHeartbeat, desired: protocol.StationDesired | None
+    ) -> protocol.HeartbeatAnswer:
         """One heartbeat. StationmasterError when it was not answered."""
+        forward_proxy = desired.forward_proxy if desired else self._config.forward_proxy
         try:
             return (
                 self._session(forward_proxy)
@@ -56,10 +59,11 @@ class HubLink:
             self._is_other_way = bool(forward_proxy) and not self._is_other_way
             raise
 
-    def sign_certificate(self, request: str, forward_proxy: str | None) -> str:
+    def sign_certificate(self, request: str, desired: protocol.StationDesired | None) -> str:
         """The chain for a certificate request."""
         body = protocol.CertificateRequest(request=request)
         path = f"{BASE}/{self._config.station_id}/certificate"
+        forward_proxy = desired.forward_proxy if desired else self._config.forward_proxy
         return self._session(forward_proxy).request("POST", path, body=body).decode(protocol.CertificateAnswer).chain
 
     def _session(self, forward_proxy: str | None) -> session.Session:
@@ -108,7 +112,7 @@ class HeartbeatThread:
         desired = self._board.read().desired
         sent_at, time_sent = self._clock.monotonic(), self._clock.now()
         try:
-            answer = self._link.heartbeat(self._compose(), desired.forward_proxy if desired else None)
+            answer = self._link.heartbeat(self._compose(), desired)
         except errors.StationmasterError as exc:
             self._refused(exc)
             return

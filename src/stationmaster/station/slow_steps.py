@@ -76,7 +76,7 @@ class SlowSteps:
                 self._doors.files.write_atomic(key_path, pem, mode=0o600)
             desired = self._board.read().desired
             request = certificates.make_request(rsa_keys.load_private_key(key_path), host)
-            chain = self._doors.link.sign_certificate(request, desired.forward_proxy if desired else None)
+            chain = self._doors.link.sign_certificate(request, desired)
             self._doors.files.write_atomic(directory / "chain.pem", chain.encode())
         except (errors.StationmasterError, OSError) as exc:
             problem = _problem_of(exc)
