@@ -1,7 +1,62 @@
-"""Operations on checkin."""
+"""What an agent calls: its check-in, and its goodbye."""
 
 from __future__ import annotations
 
-from stationmaster.hub.api.routes import Route
+from typing import Any
 
-ROUTES: tuple[Route, ...] = ()
+import sqlalchemy as sa
+
+from stationmaster.hub.api.call import Answer, Call, empty
+from stationmaster.hub.api.routes import OWN, Access, Route, Transaction
+from stationmaster.hub.db import schema, store
+from stationmaster.hub.services import checkin, events, leaving
+from stationmaster.model import errors, protocol
+
+_LARGEST_INVENTORY = 32 << 20
+
+
+def receive_checkin(call: Call, _reading: sa.Connection) -> Answer:
+    """POST managedInstances/{managedInstanceId}/checkin. What an agent forgets once acknowledged is a decision."""
+    told = call.body(protocol.Checkin)
+    kind = store.Kind.DECISION if told.reports or told.inventory is not None else store.Kind.FACT
+    answer = call.hub.store.transact(
+        lambda tx: checkin.receive(tx, call.now, call.hub, _require_own(call, tx), told), kind=kind
+    )
+    return Answer(200, answer)
+
+
+def leave(call: Call, tx: sa.Connection) -> Answer:
+    """POST managedInstances/{managedInstanceId}/leave."""
+    leaving.remove(tx, call.now, _require_own(call, tx), events.Actor(call.principal.id, call.request_id))
+    return empty()
+
+
+def _require_own(call: Call, tx: sa.Connection) -> sa.Row[Any]:
+    instance_id, table = call.path["managedInstanceId"], schema.managed_instances
+    row = None
+    if instance_id == call.principal.id:
+        row = tx.execute(sa.select(table).where(table.c.id == instance_id)).one_or_none()
+    if row is None:
+        raise errors.NotFoundError(f"Unknown managed instance {instance_id}.")
+    return row
+
+
+ROUTES: tuple[Route, ...] = (
+    Route(
+        method="POST",
+        path=f"{OWN}/managedInstances/{{managedInstanceId}}/checkin",
+        handler=receive_checkin,
+        body=protocol.Checkin,
+        access=Access.MACHINES,
+        transaction=Transaction.READ,
+        takes_retry_token=False,
+        max_body_bytes=_LARGEST_INVENTORY,
+    ),
+    Route(
+        method="POST",
+        path=f"{OWN}/managedInstances/{{managedInstanceId}}/leave",
+        handler=leave,
+        access=Access.MACHINES,
+        takes_retry_token=False,
+    ),
+)

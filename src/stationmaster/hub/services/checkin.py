@@ -1,0 +1,169 @@
+"""An agent's check-in: what it reports is stored once, what it should be and do is answered.
+
+1. Job reports, by number: one that is known already changes nothing; all are acknowledged once they are stored.
+2. Facts and inventory; the inventory travels only when its digest changed.
+3. What the instance should be, when its digest differs.
+4. Jobs: dispatched at least once, again until the agent reports an end (it knows them by their id). A job that needs
+   packages waits until the group's visible generations hold what it needs (I14), and runs on exactly those.
+"""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import msgspec
+import sqlalchemy as sa
+import zstandard
+
+from stationmaster.hub import context
+from stationmaster.hub.db import schema
+from stationmaster.hub.services import facts, job_reports, work_requests
+from stationmaster.model import desired, digest, dispatch, protocol
+from stationmaster.model.work_request import Status
+
+LEAVING = "DELETING"
+
+
+def receive(
+    tx: sa.Connection, now: datetime.datetime, hub: context.Hub, instance: sa.Row[Any], told: protocol.Checkin
+) -> protocol.CheckinAnswer:
+    """Store what the agent told, and answer."""
+    acknowledged = job_reports.store_reports(tx, now, instance.id, told.reports)
+    wanted = build_desired(tx, hub, instance)
+    wanted_digest = digest.digest_of(wanted)
+    is_inventory_wanted = _store_inventory(tx, now, instance, told)
+    _store_facts(tx, now, instance, told, wanted_digest)
+    is_leaving = instance.lifecycle_state == LEAVING
+    return protocol.CheckinAnswer(
+        time_received=now,
+        checkin_seconds=hub.times.checkin.total_seconds(),
+        desired_digest=wanted_digest,
+        desired=wanted if told.desired_digest != wanted_digest else None,
+        is_inventory_wanted=is_inventory_wanted,
+        acknowledged=acknowledged,
+        jobs=[] if is_leaving else _dispatch(tx, now, instance),
+        is_leaving=is_leaving,
+    )
+
+
+def build_desired(tx: sa.Connection, hub: context.Hub, instance: sa.Row[Any]) -> protocol.InstanceDesired:
+    """What this instance should be pointed at."""
+    station = facts.find_station(tx, instance.primary_station_id) if instance.primary_station_id else None
+    sources, attached = schema.software_sources, schema.instance_sources.c
+    rows = tx.execute(
+        sa.select(sources, attached.is_enabled)
+        .join(schema.instance_sources, attached.source_id == sources.c.id)
+        .where(attached.managed_instance_id == instance.id)
+    ).all()
+    return desired.instance_desired(
+        instance.id,
+        facts.station_facts(station) if station else None,
+        [(facts.source_facts(row), row.is_enabled) for row in rows],
+        facts.hub_facts(hub),
+    )
+
+
+def read_inventory(tx: sa.Connection, instance_id: str) -> protocol.Inventory:
+    """The last inventory; an empty one when there is none yet."""
+    table = schema.instance_inventories
+    content = tx.execute(sa.select(table.c.content).where(table.c.managed_instance_id == instance_id)).scalar()
+    if content is None:
+        return protocol.Inventory(installed=[], updatable=[])
+    return msgspec.json.decode(zstandard.decompress(content), type=protocol.Inventory)
+
+
+def _store_inventory(tx: sa.Connection, now: datetime.datetime, instance: sa.Row[Any], told: protocol.Checkin) -> bool:
+    """Whether the agent should send its inventory next time."""
+    table = schema.instance_inventories
+    query = sa.select(table.c.digest).where(table.c.managed_instance_id == instance.id)
+    stored = tx.execute(query).scalar()
+    if told.inventory is None:
+        return bool(told.inventory_digest) and stored != told.inventory_digest
+    values = {
+        "digest": told.inventory_digest[:64],
+        "time_received": now,
+        "content": zstandard.compress(msgspec.json.encode(told.inventory)),
+    }
+    if stored is None:
+        tx.execute(table.insert().values(managed_instance_id=instance.id, **values))
+    else:
+        tx.execute(table.update().where(table.c.managed_instance_id == instance.id).values(values))
+    return False
+
+
+def _store_facts(
+    tx: sa.Connection, now: datetime.datetime, instance: sa.Row[Any], told: protocol.Checkin, wanted_digest: str
+) -> None:
+    clean, given = work_requests.clean, told.facts
+    values: dict[str, Any] = {
+        "time_last_checkin": now,
+        "host_name": clean(given.host_name, 255) or instance.host_name,
+        "os_name": clean(given.os_name, 255),
+        "os_version": clean(given.os_version, 255),
+        "os_kernel_version": clean(given.kernel_version, 255),
+        "agent_version": clean(given.agent_version, 64),
+        "package_manager": given.package_manager.value if given.package_manager else instance.package_manager,
+        "is_reboot_required": told.is_reboot_required,
+        "desired_digest": wanted_digest,
+        "applied_digest": clean(told.applied_digest, 64),
+        "problems": msgspec.to_builtins(told.problems[:50]),
+        "address_in_use": msgspec.to_builtins(told.address_in_use) if told.address_in_use else None,
+    }
+    if instance.lifecycle_state == "ONBOARDING":
+        values["lifecycle_state"] = "ACTIVE"
+    if told.inventory is not None:
+        values["installed_packages"] = len(told.inventory.installed)
+        values["updates_available"] = len(told.inventory.updatable)
+        values["time_last_software_refresh"] = now
+    table = schema.managed_instances
+    tx.execute(table.update().where(table.c.id == instance.id).values(values))
+
+
+def _dispatch(tx: sa.Connection, now: datetime.datetime, instance: sa.Row[Any]) -> list[protocol.Job]:
+    rows = work_requests.open_requests(
+        tx,
+        schema.work_requests.c.managed_instance_id == instance.id,
+        schema.work_requests.c.operation_type.in_(sorted(dispatch.OPERATIONS)),
+    )
+    if not rows:
+        return []
+    pinned, missing = _visible_for(tx, instance)
+    jobs = []
+    for row in rows:
+        operation = dispatch.OPERATIONS[row.operation_type]
+        if missing and dispatch.needs_packages(operation):
+            _wait(tx, now, row, missing)
+            continue
+        if Status(row.status) is Status.WAITING:
+            work_requests.move(tx, now, row, Status.ACCEPTED)
+        if row.time_dispatched is None:
+            table = schema.work_requests
+            tx.execute(table.update().where(table.c.id == row.id).values(time_dispatched=now))
+            work_requests.add_log(tx, now, row.id, f"Handed to the agent of {instance.display_name}.")
+        packages = row.payload.get("packageNames", [])
+        jobs.append(protocol.Job(work_request_id=row.id, operation=operation, packages=packages, visible=pinned))
+    return jobs
+
+
+def _visible_for(tx: sa.Connection, instance: sa.Row[Any]) -> tuple[list[protocol.Visible], list[str]]:
+    """I14: what is visible of the instance's sources in its group, and the names of those of which nothing is."""
+    sources, attached = schema.software_sources.c, schema.instance_sources.c
+    rows = tx.execute(
+        sa.select(sources.id, sources.display_name)
+        .join(schema.instance_sources, attached.source_id == sources.id)
+        .where(attached.managed_instance_id == instance.id, attached.is_enabled, sources.is_mirror_sync_allowed)
+        .order_by(sources.id)
+    ).all()
+    if instance.primary_station_id is None:
+        return [], []
+    station = facts.station_facts(facts.find_station(tx, instance.primary_station_id))
+    visible = facts.visible_generations(tx, station.group_id)
+    missing = sorted(row.display_name for row in rows if row.id not in visible)
+    return [visible[row.id] for row in rows if row.id in visible], missing
+
+
+def _wait(tx: sa.Connection, now: datetime.datetime, row: sa.Row[Any], missing: list[str]) -> None:
+    reason = f"Waiting: the stations do not show {', '.join(missing)} yet."
+    if Status(row.status) is Status.ACCEPTED and work_requests.move(tx, now, row, Status.WAITING, message=reason):
+        work_requests.add_log(tx, now, row.id, reason)
