@@ -14,6 +14,7 @@ from typing import Self
 from stationmaster.host import clock
 
 _INTERVAL = 0.05
+_LAST_RESORT = "-last"  # how `balancer render` names the tier that is used when no station is ready
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,7 +25,7 @@ class ServerRow:
     server: str
     address: str
     is_up: bool
-    is_backup: bool
+    is_stand_in: bool
 
 
 def parse_rows(answer: str) -> list[ServerRow]:
@@ -37,7 +38,7 @@ def parse_rows(answer: str) -> list[ServerRow]:
             row["addr"].rpartition(":")[0],
             # "UP 1/2" is up and about to go down; "no check" follows another server's check elsewhere.
             is_up=row["status"].startswith(("UP", "no check")),
-            is_backup=row["bck"] == "1",
+            is_stand_in=row["bck"] == "1" or row["pxname"].endswith(_LAST_RESORT),
         )
         for row in rows
         if row["type"] == "2"
@@ -46,7 +47,7 @@ def parse_rows(answer: str) -> list[ServerRow]:
 
 def is_in_work(rows: Sequence[ServerRow], address: str) -> bool | None:
     """Whether every ordinary server at an address is up (True), none is (False), or some are (None)."""
-    states = {row.is_up for row in rows if row.address == address and not row.is_backup}
+    states = {row.is_up for row in rows if row.address == address and not row.is_stand_in}
     return states.pop() if len(states) == 1 else None
 
 

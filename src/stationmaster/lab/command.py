@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 
@@ -14,8 +16,16 @@ import click
     help="guide: a new environment; move: one that exists without HA.",
 )
 @click.option("--keep", is_flag=True, help="Leave the lab running at the end, and say how to look around in it.")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("/var/tmp/stationmaster-lab"),  # noqa: S108  the lab checks whose it is
+    show_default=True,
+    metavar="DIR",
+    help="Where labs lie, and what they keep for later ones.",
+)
 @click.option("--down", is_flag=True, help="Remove every lab that was kept or left, and do nothing else.")
-def demo(*, part: str, keep: bool, down: bool) -> int:
+def demo(*, part: str, keep: bool, directory: Path, down: bool) -> int:
     """Build a lab of network namespaces on this machine and run the HA guide in it, with the real programs.
 
     Upstream, hub, two stations, HAProxy and two instances come up; then stations are killed and frozen while the
@@ -31,10 +41,10 @@ def demo(*, part: str, keep: bool, down: bool) -> int:
 
     console = rich.console.Console()
     if down:
-        removed = demonstration.take_down()
+        removed = demonstration.take_down(directory)
         console.print(f"Removed: {', '.join(removed)}." if removed else "There was nothing to remove.", markup=False)
         return 0
     reporter = show.TerminalReporter(console, clock.SystemClock())
-    outcome = demonstration.run(demonstration.Part(part), reporter, is_kept=keep)
+    outcome = demonstration.run(demonstration.Part(part), reporter, is_kept=keep, base=directory)
     console.print(demonstration.summary(outcome), markup=False)
     return 1 if outcome.failed_operations() else 0

@@ -65,22 +65,26 @@ http,b,DOWN,10.87.1.14:17081,0,2
 http,a2,UP,10.87.1.13:17081,1,2
 https,a,UP 1/2,10.87.1.13:17444,0,2
 https,b,UP,10.87.1.14:17444,0,2
+http-last,b,UP,10.87.1.14:17081,0,2
 http,BACKEND,UP,,,1
 """
 
 
 def test_servers_are_read_from_haproxys_statistics() -> None:
     rows = balancer_watch.parse_rows(STAT)
-    assert [(row.backend, row.server, row.is_up, row.is_backup) for row in rows] == [
+    assert [(row.backend, row.server, row.is_up, row.is_stand_in) for row in rows] == [
         ("http", "a", True, False),
         ("http", "b", False, False),
         ("http", "a2", True, True),
         ("https", "a", True, False),
         ("https", "b", True, False),
+        ("http-last", "b", True, True),
     ]
     assert balancer_watch.is_in_work(rows, "10.87.1.13") is True
     assert balancer_watch.is_in_work(rows, "10.87.1.14") is None
     assert balancer_watch.is_in_work(rows, "10.87.1.99") is None
+    without = [row for row in rows if row.backend != "https"]
+    assert balancer_watch.is_in_work(without, "10.87.1.14") is False
 
 
 def test_the_upstreams_configuration_limits_its_rate_only_when_asked(tmp_path: Path) -> None:

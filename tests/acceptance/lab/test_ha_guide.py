@@ -1,0 +1,140 @@
+"""The HA guide, new environment, on real programs: in its order, each test on what those before it made."""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from stationmaster.lab import (
+    balancer_watch,
+    failures,
+    guide,
+    lab,
+    record,
+    rpm_plan,
+    scenario,
+    show,
+    waiting,
+)
+from stationmaster.lab import world as guidebook
+from stationmaster.lab.world import World
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    base = tmp_path_factory.mktemp("guide")
+    base.chmod(0o755)
+    with lab.Lab.build(guidebook.guide_hosts(), base=base / "b") as made:
+        built = World(made, show.SilentReporter(), record.BASE / "cache")
+        guide.set_up(built)
+        yield built
+
+
+def test_both_stations_mirror_both_sources_though_profiles_name_only_one(world: World) -> None:
+    for station in world.stations.values():
+        mirrors = world.desk.call("ManagementStationClient", "list_mirrors", station.station_id).data.items
+        assert {mirror.id for mirror in mirrors} == set(world.sources.values())
+        assert {mirror.state for mirror in mirrors} == {"SYNCED"}
+        counts = {mirror.id: mirror.package_count for mirror in mirrors}
+        assert counts[world.sources["rpm"]] == 300
+        assert world.deb is not None
+        assert counts[world.sources["deb"]] == len(world.deb.stanzas)
+
+
+def test_instances_install_through_the_balancer_with_signatures_checked(world: World) -> None:
+    guide.install_packages(world)
+    assert guide.installed_version(world.instances["rpm1"], guidebook.UPDATED_RPM) == rpm_plan.FIRST_VERSION
+    repositories = "".join(path.read_text() for path in (world.instances["rpm1"].root / "etc/yum.repos.d").iterdir())
+    assert guidebook.BALANCER in repositories
+    assert "gpgcheck=1" in repositories.replace(" ", "")
+    sources = "".join(path.read_text() for path in (world.instances["deb1"].root / "etc/apt/sources.list.d").iterdir())
+    assert guidebook.BALANCER in sources
+    assert "Signed-By" in sources
+
+
+def test_an_update_job_by_the_oci_command_succeeds_on_both(world: World) -> None:
+    guide.order_updates(world)
+    assert guide.installed_version(world.instances["rpm1"], guidebook.UPDATED_RPM) == "2.0"
+
+
+def test_upstream_was_asked_by_stations_alone(world: World) -> None:
+    log = (world.lab["up"].directory / "access.log").read_text()
+    stations = {station.on.address for station in world.stations.values()}
+    assert {line.split()[4] for line in log.splitlines()} <= {*stations, world.lab["hub"].address}
+
+
+def serving_station(world: World) -> str | None:
+    """The station that the balancer has an open request at, on the mirror's HTTP port."""
+    assert world.balancer is not None
+    answer = balancer_watch.ask(world.balancer.socket, "show stat")
+    rows = [line.split(",") for line in answer.lstrip("# ").splitlines() if line]
+    columns = {name: number for number, name in enumerate(rows[0])}
+    for row in rows[1:]:
+        is_server = row[columns["type"]] == "2" and "https" not in row[columns["pxname"]].lower()
+        if is_server and row[columns["mode"]] == "http" and int(row[columns["scur"]] or 0):
+            address = row[columns["addr"]].rpartition(":")[0]
+            for name, station in world.stations.items():
+                if station.on.address == address:
+                    return name
+    return None
+
+
+def test_a_station_killed_in_the_middle_of_a_dnf_download_is_not_noticed_by_dnf(world: World) -> None:
+    instance = world.instances["rpm1"]
+    instance.manage("dnf", "-y", "-q", "install", rpm_plan.BIG).require_success("Installing")
+    running = instance.on.start(
+        ["dnf", "-y", "--setopt=throttle=3M", "reinstall", rpm_plan.BIG],
+        log="dnf.log",
+        root=instance.root,
+        environment={"HOME": "/root"},
+    )
+    name = waiting.until(lambda: serving_station(world), 20, "a download in progress", every=0.05)
+    time.sleep(1.0)
+    assert running.poll() is None
+    station = world.stations[name]
+    station.on.kill_all()
+    assert running.wait(60) == 0, (instance.on.directory / "dnf.log").read_text()
+    payload = instance.root / "opt/lab" / rpm_plan.BIG / "payload"
+    assert payload.stat().st_size == 12 << 20
+    station.start()
+    station.wait_until_ready(60)
+
+
+def test_no_operation_fails_while_one_station_is_killed_and_the_other_frozen(world: World) -> None:
+    outcome = guide.run_failures(world)
+    print(failures.table(outcome))  # noqa: T201
+    assert [words for words in outcome.failures() if not words.startswith("GET through proxy")] == []
+    for event in outcome.events:
+        assert outcome.effect(event, failures.OPERATIONS).done >= 5
+        assert event.seconds_until_noticed is not None
+        assert event.seconds_until_noticed < 3
+        assert event.seconds_until_returned is not None
+        assert outcome.effect(event, failures.REQUESTS).longest_stall < 3
+
+
+def test_stations_go_on_serving_with_the_hub_dead(world: World) -> None:
+    world.lab["hub"].kill_all()
+    time.sleep(8)  # longer than a station counts as confirmed: all are of last resort now
+    deb = world.instances["deb1"]
+    assert deb.manage("apt-get", "-o", "APT::Update::Error-Mode=any", "update").is_success
+    assert world.instances["rpm1"].manage("dnf", "--refresh", "makecache").is_success
+    assert world.hub is not None
+    world.hub.serve()
+    for station in world.stations.values():
+        station.wait_until_ready(60)
+    scenario.wait_until_synced(world, 30)
+
+
+def test_a_station_restarts_without_the_hub(world: World) -> None:
+    world.lab["hub"].kill_all()
+    station = world.stations["sta"]
+    station.on.kill_all()
+    station.start()
+    url = f"http://{station.on.address}:{guidebook.HTTP_PORT}/healthz?tier=serving"
+    fetch = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url]
+    waiting.until(lambda: station.on.run(fetch).stdout == "200", 30, "the station to serve without its hub")
+    world.stations["stb"].on.kill_all()
+    instance = world.instances["rpm1"]
+    waiting.until(lambda: instance.manage("dnf", "-q", "--refresh", "makecache").is_success, 20, "dnf by one station")
