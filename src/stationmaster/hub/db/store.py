@@ -28,6 +28,7 @@ T = TypeVar("T")
 _ATTEMPTS = 8
 _RACE_STATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
 _WRITER_WAIT_SECONDS = 30.0
+_MIGRATION_LOCK = 7_264_001  # any number, the same in all releases
 
 
 class Kind(enum.Enum):
@@ -93,7 +94,9 @@ class Store:
 
     def migrate(self) -> None:
         """Bring the database to this release's schema; a database that is there already is left as it is."""
-        with self._engine.connect() as connection:
+        with self._engine.connect().execution_options(sm_begin="BEGIN IMMEDIATE") as connection:
+            if not self._is_sqlite:  # replicas that start together take turns; SQLite's writer lock does that
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             alembic.command.upgrade(migration_config(connection), "head")
             connection.commit()
 

@@ -1,0 +1,58 @@
+"""On the control host: make a hub, and serve it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from stationmaster.host import clock, files
+
+_STATE_DIR = click.option(
+    "--state-dir",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where the hub keeps its CA, and its database unless --database names another.",
+)
+
+
+@click.group()
+def hub() -> None:
+    """On the control host: make a hub, and serve it."""
+
+
+@hub.command()
+@_STATE_DIR
+@click.option("--database", metavar="URL", help="A PostgreSQL database, postgresql://…; default: SQLite.")
+@click.option(
+    "--oci-config",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Written for the administrator; the private key is put beside it.",
+)
+def init(state_dir: Path, database: str | None, oci_config: Path) -> None:
+    """Make a hub: database, CA, tenancy, and an administrator. Refuses to run twice on one state directory."""
+    from stationmaster.hub.services import setup
+
+    wanted = setup.Wanted(state_dir, oci_config, database)
+    made = setup.initialise(wanted, files.Files(), clock.SystemClock())
+    click.echo(f"tenancy:        {made.tenancy_id}")
+    click.echo(f"administrator:  {made.user_id}")
+    click.echo(f"configuration:  {oci_config} (key: {made.key_file})")
+    click.echo(f"CA:             {state_dir / 'ca.pem'}")
+
+
+@hub.command()
+@_STATE_DIR
+@click.option("--listen", required=True, metavar="HOST:PORT", help="For example 0.0.0.0:8443.")
+@click.option("--tls-name", "tls_names", multiple=True, metavar="NAME", help="Name or address in the certificate.")
+@click.option("--public-url", metavar="URL", help="What response files carry; default: the first TLS name.")
+@click.option("--plain-http", is_flag=True, help="No TLS; for loopback addresses only.")
+def serve(
+    state_dir: Path, listen: str, tls_names: tuple[str, ...], public_url: str | None, *, plain_http: bool
+) -> None:
+    """Serve the API, over HTTPS by the hub's own CA. Stops gracefully on SIGTERM."""
+    from stationmaster.hub import serve as serving
+
+    listening = serving.parse_listening(listen, tls_names, is_plain=plain_http, public_url=public_url)
+    serving.serve(state_dir, listening, files.Files(), clock.SystemClock())
