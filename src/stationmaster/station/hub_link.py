@@ -119,7 +119,9 @@ class HeartbeatThread:
         former = self._board.read().contact
         if former.problem is not None or former.confirmed_at is None:
             _log.info("The hub confirms this station.")
-        contact = snapshots.Contact(confirmed_at=sent_at, time_confirmed=time_sent)
+        contact = snapshots.Contact(
+            confirmed_at=sent_at, time_confirmed=time_sent, is_in_rotation=answer.is_in_rotation
+        )
         self._board.change(lambda present: with_answer(present, answer, contact))
 
     def _refused(self, exc: errors.StationmasterError) -> None:

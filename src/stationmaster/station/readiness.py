@@ -124,6 +124,9 @@ def _contact_findings(
     if contact.is_gone:
         yield protocol.Readiness.NO, "Gone", "The hub no longer knows this station: it was deleted."
         return
+    if not contact.is_in_rotation:
+        message = "The hub took this station out of the rotation: it lags behind its peers."
+        yield protocol.Readiness.LAST_RESORT, "Lagging", message
     age = None if contact.confirmed_at is None else now_at - contact.confirmed_at
     if age is None or age > desired.confirmed_seconds:
         since = "since the daemon started" if age is None else f"for {age:.0f} s"

@@ -99,6 +99,7 @@ class Contact:
     time_confirmed: datetime.datetime | None = None
     problem: protocol.Problem | None = None
     is_gone: bool = False
+    is_in_rotation: bool = True
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,207 @@
+"""A hub in a thread that speaks the station's part of the protocol, so that a station daemon can be tested alone.
+
+It checks signatures as the hub does, makes visible what the one station holds and can fetch, and can be taken away.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import msgspec
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509 import oid
+
+from stationmaster.api_client import keys
+from stationmaster.host import clock as clocks
+from stationmaster.model import addresses, digest, errors, protocol, response_file, signing
+
+TENANCY = "ocid1.tenancy.oc1..fake"
+STATION = "ocid1.osmhmanagementstation.oc1.test.fake"
+INSTANCE = "ocid1.managementagent.oc1.test.fake"
+KEY = "registration-key"
+
+
+class FakeHub:
+    """State that a test reads and changes; ``running`` serves it."""
+
+    def __init__(self) -> None:
+        self.port = 0
+        self.mirror_directory = ""
+        self.desired: protocol.StationDesired | None = None
+        self.visible: dict[str, protocol.Visible] = {}
+        self.is_advancing = True
+        self.is_away = False
+        self.refuses_registration = False
+        self.lifetime = datetime.timedelta(days=30)
+        self.beats: list[protocol.StationHeartbeat] = []
+        self.registrations: list[protocol.RegistrationRequest] = []
+        self.certificates = 0
+        self._clock = clocks.SystemClock()
+        self._key = keys.make_private_key()
+        self._ca_name = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, "Fake hub CA")])
+        self.ca_pem = self._make_ca()
+
+    @property
+    def url(self) -> str:
+        """Plain HTTP on the loopback address, as a hub with ``--plain-http``."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def last(self) -> protocol.StationHeartbeat | None:
+        """The newest heartbeat."""
+        return self.beats[-1] if self.beats else None
+
+    def response_file(self) -> str:
+        """What registers a station here."""
+        return response_file.render(
+            response_file.ResponseFile(
+                registration_key=KEY, gateway_host="127.0.0.1", gateway_port=self.port, hub_url=self.url
+            )
+        )
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[FakeHub]:
+        """Serve until the context ends."""
+        server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler_of(self))
+        server.daemon_threads = True
+        self.port = server.server_address[1]
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            server.shutdown()
+            server.server_close()
+
+    def answer(self, path: str, headers: dict[str, str], body: bytes) -> msgspec.Struct:
+        """One call."""
+        if path.endswith("/registrations"):
+            return self._register(msgspec.json.decode(body, type=protocol.RegistrationRequest))
+        self._require_signature(path, headers, body)
+        if path == f"/stationmaster/v1/stations/{STATION}/heartbeat":
+            return self._beat(msgspec.json.decode(body, type=protocol.StationHeartbeat))
+        if path == f"/stationmaster/v1/stations/{STATION}/certificate":
+            return self._sign(msgspec.json.decode(body, type=protocol.CertificateRequest))
+        raise errors.NotFoundError("no such thing")
+
+    def _register(self, request: protocol.RegistrationRequest) -> protocol.RegistrationAnswer:
+        if self.refuses_registration or request.registration_key != KEY:
+            raise errors.NotAuthenticatedError("The registration key is used up.")
+        self.registrations.append(request)
+        return protocol.RegistrationAnswer(
+            tenancy_id=TENANCY,
+            managed_instance_id=INSTANCE,
+            station_id=STATION,
+            mirror_directory=self.mirror_directory,
+            display_name="StationA",
+        )
+
+    def _require_signature(self, path: str, headers: dict[str, str], body: bytes) -> None:
+        found = signing.parse_authorization(headers["authorization"])
+        signing.required_headers("POST", found.headers)
+        key = keys.load_public_key(self.registrations[-1].public_key)
+        text = signing.signing_string("POST", path, headers, found.headers)
+        is_body = headers["x-content-sha256"] == signing.body_digest(body)
+        if not (is_body and keys.is_signature_valid(key, found.signature, text)):
+            raise errors.NotAuthenticatedError("The signature does not hold.")
+
+    def _beat(self, beat: protocol.StationHeartbeat) -> protocol.HeartbeatAnswer:
+        self.beats.append(beat)
+        if self.is_advancing:
+            self._advance(beat)
+        name = digest.digest_of(self.desired)
+        return protocol.HeartbeatAnswer(
+            time_received=self._clock.now(),
+            desired_digest=name,
+            desired=None if beat.desired_digest == name else self.desired,
+            visible=list(self.visible.values()),
+        )
+
+    def _advance(self, beat: protocol.StationHeartbeat) -> None:
+        for source in beat.sources:
+            held = [one for one in source.held if one.is_fetchable]
+            newest = max(held, key=lambda one: str(one.time_root), default=None)
+            shown = self.visible.get(source.source_id)
+            if newest is not None and (shown is None or shown.generation != newest.generation):
+                number = shown.number + 1 if shown else 1
+                self.visible[source.source_id] = protocol.Visible(
+                    source_id=source.source_id, number=number, generation=newest.generation
+                )
+
+    def _sign(self, request: protocol.CertificateRequest) -> protocol.CertificateAnswer:
+        assert self.desired is not None  # noqa: S101 - a test that asks before has a mistake
+        self.certificates += 1
+        asked = x509.load_pem_x509_csr(request.request.encode())
+        host = self.desired.client_address.host
+        name: x509.GeneralName = x509.DNSName(host)
+        if addresses.is_address(host):
+            name = x509.IPAddress(ipaddress.ip_address(host))
+        now = self._clock.now()
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(asked.subject)
+            .issuer_name(self._ca_name)
+            .public_key(asked.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(minutes=1))
+            .not_valid_after(now + self.lifetime)
+            .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+            .sign(self._key, hashes.SHA256())
+        )
+        return protocol.CertificateAnswer(chain=_pem(certificate) + self.ca_pem)
+
+    def _make_ca(self) -> str:
+        now = self._clock.now()
+        key: rsa.RSAPrivateKey = self._key
+        built = (
+            x509.CertificateBuilder()
+            .subject_name(self._ca_name)
+            .issuer_name(self._ca_name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - datetime.timedelta(days=1))
+            .not_valid_after(now + datetime.timedelta(days=100))
+            .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        )
+        return _pem(built.sign(key, hashes.SHA256()))
+
+
+def _pem(certificate: x509.Certificate) -> str:
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def _handler_of(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", "0")))
+            if hub.is_away:
+                self.close_connection = True
+                return
+            try:
+                sent = {name.lower(): value for name, value in self.headers.items()}
+                self._reply(200, msgspec.json.encode(hub.answer(self.path, sent, body)))
+            except errors.StationmasterError as exc:
+                status = 401 if isinstance(exc, errors.NotAuthenticatedError) else 404
+                self._reply(status, msgspec.json.encode({"code": exc.code, "message": exc.message}))
+
+        def _reply(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name is the base class's
+            """Say nothing."""
+
+    return Handler
