@@ -37,6 +37,12 @@ def haproxy_engine(state: Path) -> engines.Engine:
     )
 
 
+def wanted_haproxy(spec: balancer.BalancerSpec) -> engines.Wanted:
+    """Configuration and ports."""
+    listen = () if spec.bind == "*" else (spec.bind,)
+    return engines.Wanted(haproxy.render_haproxy(spec)[haproxy.FILE_NAME], haproxy.haproxy_ports(spec), listen=listen)
+
+
 class RunningHaproxy:
     """The runtime interface of the HAProxy that runs now. Methods raise HostError when it does not answer."""
 

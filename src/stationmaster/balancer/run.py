@@ -14,9 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from stationmaster.balancer import follow, haproxy, local_addresses, program
+from stationmaster.balancer import follow, local_addresses, program
 from stationmaster.balancer import spec as balancer
-from stationmaster.host import engine as engines
 from stationmaster.host import engine_process, files, keeper
 from stationmaster.model import errors
 
@@ -109,8 +108,7 @@ class BalancerRun:
             self._save_server_states()
         elif not is_running:
             self._haproxy.forget_server_states()
-        text = haproxy.render_haproxy(wanted)[haproxy.FILE_NAME]
-        kept = self.keeper.keep(engines.Wanted(text, haproxy.haproxy_ports(wanted)))
+        kept = self.keeper.keep(program.wanted_haproxy(wanted))
         self._haproxy.forget_server_states()
         self._note(kept.problem)
         if kept.problem is None:
@@ -133,8 +131,7 @@ class BalancerRun:
             return False
         try:
             self._haproxy.set_weights(wanted)
-            text = haproxy.render_haproxy(wanted)[haproxy.FILE_NAME]
-            self.keeper.install_quietly(engines.Wanted(text, haproxy.haproxy_ports(wanted)))
+            self.keeper.install_quietly(program.wanted_haproxy(wanted))
         except errors.HostError as exc:
             _log.warning("A drain is applied by a reload instead. %s", exc)
             return False

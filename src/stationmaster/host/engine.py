@@ -57,11 +57,15 @@ class Engine:
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A whole configuration, the files it names (written first; named by content, so never changed) and its ports."""
+    """A whole configuration, its ports, and the files it names (written first; named by content, so never changed).
+
+    ``listen`` are the local addresses of the ports; empty means all.
+    """
 
     text: str = dataclasses.field(repr=False)
     ports: tuple[int, ...]
     beside: tuple[tuple[Path, str], ...] = ()
+    listen: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

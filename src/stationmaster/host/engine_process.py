@@ -53,7 +53,7 @@ class EngineProcess:
     def observe(self, wanted: engines.Wanted | None) -> engines.Observed:
         """One look, as a value."""
         pid = self.pid()
-        missing, taken = self._look_at_ports(pid, wanted.ports if wanted else ())
+        missing, taken = self._look_at_ports(pid, wanted)
         # Looking for leftovers reads all processes, so only where it matters: not beside a master that lives.
         leftovers = self._leftovers() if pid is None and (wanted is None or taken) else ()
         return engines.Observed(
@@ -75,7 +75,8 @@ class EngineProcess:
         pid = self.pid()
         if pid is None:
             return frozenset()
-        sockets = frozenset(one for port in wanted.ports for one in self._processes.listening_sockets(port))
+        listen = frozenset(wanted.listen)
+        sockets = frozenset(one for port in wanted.ports for one in self._processes.listening_sockets(port, listen))
         if self._engine.evidence is engines.Evidence.NEW_SOCKETS:
             return sockets
         workers = self._processes.family(pid) - {pid}
@@ -86,14 +87,16 @@ class EngineProcess:
         return is_program and str(self._engine.configuration) in self._processes.arguments(pid)
 
     def _look_at_ports(
-        self, pid: int | None, ports: tuple[int, ...]
+        self, pid: int | None, wanted: engines.Wanted | None
     ) -> tuple[tuple[int, ...], tuple[engines.Holder, ...]]:
         """Which wanted ports the engine does not have, and who has them instead."""
-        family = self._processes.family(pid) if pid is not None and ports else frozenset[int]()
+        if wanted is None:
+            return (), ()
+        family = self._processes.family(pid) if pid is not None else frozenset[int]()
         own = frozenset[str]().union(*(self._processes.open_files(one) for one in family))
         missing, taken = [], []
-        for port in ports:
-            sockets = self._processes.listening_sockets(port)
+        for port in wanted.ports:
+            sockets = self._processes.listening_sockets(port, frozenset(wanted.listen))
             if not sockets & own:
                 missing.append(port)
             if sockets and not sockets & own:
@@ -176,7 +179,7 @@ class EngineProcess:
         end = self._clock.monotonic() + self._engine.seconds_to_answer
         while True:
             pid = self.pid()
-            missing, taken = self._look_at_ports(pid, wanted.ports)
+            missing, taken = self._look_at_ports(pid, wanted)
             evidence = self.evidence(wanted)
             is_new = former_evidence is None or (bool(evidence) and not evidence & former_evidence)
             if pid is not None and is_new and not missing:

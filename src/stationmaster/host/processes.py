@@ -6,13 +6,16 @@ A process id in a file proves nothing, since ids are used again; what ``/proc`` 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import os
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 _LISTENING = "0A"
 _PROC = Path("/proc")
+_ANY = frozenset({"0.0.0.0", "::"})  # noqa: S104 - compared with, not bound to
 
 
 class Processes:
@@ -52,14 +55,19 @@ class Processes:
                     found.add(str(link.readlink()))
         return frozenset(found)
 
-    def listening_sockets(self, port: int) -> frozenset[str]:
-        """The sockets of this network namespace that listen on TCP ``port``, as ``open_files`` words them."""
+    def listening_sockets(self, port: int, local: frozenset[str] = frozenset()) -> frozenset[str]:
+        """The sockets of this network namespace that listen on TCP ``port``, as ``open_files`` words them.
+
+        Of those, the ones that somebody who listens on the addresses ``local`` would meet; empty means all addresses.
+        """
         found = set()
         for table in ("tcp", "tcp6"):
             with contextlib.suppress(OSError):
                 for line in (_PROC / "self" / "net" / table).read_text().splitlines()[1:]:
                     fields = line.split()
-                    if fields[3] == _LISTENING and int(fields[1].rsplit(":", 1)[1], 16) == port:
+                    address, _, number = fields[1].rpartition(":")
+                    is_it = fields[3] == _LISTENING and int(number, 16) == port
+                    if is_it and _is_meeting(_decode_address(address), local):
                         found.add(f"socket:[{fields[9]}]")
         return frozenset(found)
 
@@ -91,3 +99,15 @@ def _parents() -> Iterator[tuple[int, int]]:
             state, parent = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[:2]
             if state != "Z":
                 yield pid, int(parent)
+
+
+def _decode_address(text: str) -> str:
+    """The kernel prints addresses as 32-bit words in the machine's own byte order."""
+    words = [int(text[start : start + 8], 16).to_bytes(4, sys.byteorder) for start in range(0, len(text), 8)]
+    address = ipaddress.ip_address(b"".join(words))
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(mapped or address)
+
+
+def _is_meeting(address: str, local: frozenset[str]) -> bool:
+    return not local or address in local or address in _ANY or bool(local & _ANY)

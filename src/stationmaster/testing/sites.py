@@ -7,7 +7,7 @@ import dataclasses
 import ipaddress
 import shutil  # noqa: TID251 - tests clean up by themselves
 import tempfile  # noqa: TID251 - not below pytest's directory, which nginx's own user may not enter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stationmaster.host import engine_process
@@ -28,6 +28,7 @@ class Place:
     mirror: Path
     direct: ports.PortTriple
     balancer: ports.PortTriple
+    address: str = "0.0.0.0"  # noqa: S104 - tests with one station listen everywhere, as stations do
 
     def nginx_spec(self, **changes: object) -> spec.NginxSpec:
         """One client permitted, one balancer, changed as asked."""
@@ -40,6 +41,7 @@ class Place:
             permitted=(ipaddress.ip_network("127.0.0.2/32"),),
             balancer_addresses=("127.0.0.9",),
             worker_processes="1",
+            listen=(self.address,),
         )
         return dataclasses.replace(wanted, **changes)  # type: ignore[arg-type]
 
@@ -53,6 +55,7 @@ class Place:
             permitted=(ipaddress.ip_network("127.0.0.2/32"),),
             balancer_addresses=("127.0.0.9",),
             hub=spec.HubTarget(("hub.example",), 443, ("127.0.0.1",)),
+            listen=(self.address,),
         )
         return dataclasses.replace(wanted, **changes)  # type: ignore[arg-type]
 
@@ -90,12 +93,12 @@ def fill_www(state: Path, mirror: Path) -> None:
 
 
 @contextlib.contextmanager
-def station_place() -> Iterator[Place]:
+def station_place(address: str = "0.0.0.0", found: Sequence[int] = ()) -> Iterator[Place]:  # noqa: S104 - as above
     """A fresh one; whatever engines were started in it are killed with the context."""
     base = Path(tempfile.mkdtemp(prefix="sm-sites-"))
     base.chmod(0o755)
-    found = loopback.free_ports(6)
-    place = Place(base / "state", base / "mirror", ports.PortTriple(*found[:3]), ports.PortTriple(*found[3:]))
+    six = found or loopback.free_ports(6)
+    place = Place(base / "state", base / "mirror", ports.PortTriple(*six[:3]), ports.PortTriple(*six[3:]), address)
     place.state.mkdir()
     fill_mirror(place.mirror)
     fill_www(place.state, place.mirror)

@@ -56,7 +56,7 @@ class NginxSite:
         """Bring nginx to ``spec``, whose state directory must be the one this was made for. Never raises for nginx."""
         for directory in (spec.directory / "tmp", spec.log, spec.www, spec.serving):
             self._files.make_directory(directory)
-        kept = self.keeper.keep(engines.Wanted(nginx.render_nginx(spec), nginx.nginx_ports(spec)))
+        kept = self.keeper.keep(wanted_nginx(spec))
         self.keeper.reopen_logs(("nginx-access.log", "nginx-error.log"), limit_bytes=_LOG_LIMIT_BYTES)
         return kept
 
@@ -98,7 +98,17 @@ class SquidSite:
                 self._files.remove(path)
 
 
+def wanted_nginx(spec: site_spec.NginxSpec) -> engines.Wanted:
+    """Configuration and ports."""
+    return engines.Wanted(nginx.render_nginx(spec), nginx.nginx_ports(spec), listen=spec.listen)
+
+
 def wanted_squid(spec: site_spec.SquidSpec) -> engines.Wanted:
     """Configuration, hosts file and ports."""
     rendered = squid.render_squid(spec)
-    return engines.Wanted(rendered.configuration, squid.squid_ports(spec), ((rendered.hosts_path, rendered.hosts),))
+    return engines.Wanted(
+        rendered.configuration,
+        squid.squid_ports(spec),
+        beside=((rendered.hosts_path, rendered.hosts),),
+        listen=spec.listen,
+    )
