@@ -29,7 +29,7 @@ class ResponseFileContent(Shown, frozen=True):
 
 def make_response_file(call: Call, tx: sa.Connection) -> Answer:
     """POST profiles/{profileId}/responseFile."""
-    details = call.body(ResponseFileDetails | None) or ResponseFileDetails()  # type: ignore[arg-type]
+    details = call.body(ResponseFileDetails) if call.decoded_body is not None else ResponseFileDetails()
     content = registration_keys.make_response_file(
         tx,
         call.now,
