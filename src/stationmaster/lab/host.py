@@ -15,7 +15,15 @@ from stationmaster.lab import addressing, network, record
 _Result = TypeVar("_Result")
 
 # Machines tell the hub what they are called; each host has a host name of its own, in a namespace for such names.
-_NAMED = ("unshare", "--uts", "sh", "-c", 'printf %s "$0" > /proc/sys/kernel/hostname; exec "$@"')
+# What this machine's environment says of proxies and trust holds for its own network, not for the lab's.
+_NAMED = (
+    *("unshare", "--uts", "sh", "-c"),
+    (
+        'printf %s "$0" > /proc/sys/kernel/hostname; unset http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY '
+        "HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR; "
+        'exec "$@"'
+    ),
+)
 
 
 class LabHost:

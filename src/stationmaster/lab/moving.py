@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stationmaster.lab import failures, guide, machines, scenario, waiting
+from stationmaster.lab import failures, guide, machines, operators, scenario, waiting
 from stationmaster.lab import world as guidebook
 from stationmaster.lab.world import DEB, RPM, World
 from stationmaster.model import errors
@@ -79,7 +79,7 @@ def run_setup_script(instance: machines.Instance) -> None:
     path = instance.on.directory / _SCRIPT
     fetch = ("curl", "-sf", "-m", "10", "-o", str(path), url)
     waiting.until(lambda: instance.on.run(fetch).is_success, 30, f"{url}")
-    environment = {"STATIONMASTER_AGENT_STATE": str(instance.state)}
+    environment = {"STATIONMASTER": str(operators.STATIONMASTER)}
     command = ("sh", str(path), "--state-dir", str(instance.state))
     instance.on.run(command, environment=environment, timeout=120).require_success(f"{_SCRIPT} on {instance.on.name}")
 

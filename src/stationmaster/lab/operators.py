@@ -65,6 +65,7 @@ class Operator:
                 retry_strategy=self._oci.retry.NoneRetryStrategy(),
             )
             opened.base_client.session.verify = str(self.ca)
+            opened.base_client.session.trust_env = False  # REQUESTS_CA_BUNDLE would win over the line above
             self._clients[client] = opened
         try:
             return self.at.call(lambda: getattr(self._clients[client], operation)(*arguments, **named))

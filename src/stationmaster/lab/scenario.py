@@ -19,7 +19,8 @@ from stationmaster.lab.world import BALANCER, DEB, HTTP_PORT, HTTPS_PORT, PERMIT
 from stationmaster.model import errors
 
 _VOLUME_BYTES = 600 << 20
-_OS_FAMILY = {RPM: "ORACLE_LINUX_9", DEB: "DEBIAN_12"}
+# The published SDK lets no family through that it does not know; Ubuntu's stands for all that use apt.
+_OS_FAMILY = {RPM: "ORACLE_LINUX_9", DEB: "UBUNTU_22_04"}
 
 
 def publish_upstream(world: World, *, is_debian_wanted: bool = True) -> None:
