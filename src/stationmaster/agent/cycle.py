@@ -30,6 +30,7 @@ class Result:
     checkin_seconds: float
     failed_jobs: tuple[str, ...] = ()
     problems: tuple[Problem, ...] = ()
+    is_leaving: bool = False
 
 
 class Cycle:
@@ -55,6 +56,8 @@ class Cycle:
         for _ in range(_MOST_ROUNDS):
             answer = self._check_in(RETRY_SECONDS)
             seconds = answer.checkin_seconds
+            if answer.is_leaving:
+                return Result(seconds, tuple(self._failed), (), is_leaving=True)
             self._converge()
             has_worked = self._run_next_job()
             self._take_inventory(is_forced=has_worked or self._is_thorough)

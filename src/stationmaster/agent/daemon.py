@@ -11,7 +11,7 @@ import logging
 from collections.abc import Iterator
 from pathlib import Path
 
-from stationmaster.agent import cycle, doors, instance, state
+from stationmaster.agent import cycle, doors, instance, leave, state
 from stationmaster.host import process_lock
 from stationmaster.model import errors
 
@@ -54,7 +54,13 @@ class Daemon:
         """One cycle, over an instance read anew: a re-point by hand may have changed its files in between."""
         with hold(self._state_directory, self._doors):
             remembered = state.StateDirectory(self._state_directory, self._doors.disk)
-            return cycle.Cycle(instance.Instance(remembered, self._doors), is_thorough=is_thorough).run()
+            one = instance.Instance(remembered, self._doors)
+            result = cycle.Cycle(one, is_thorough=is_thorough).run()
+            if result.is_leaving:
+                leave.leave(one, leave.Way.ORDERED)
+                LOG.info("The hub removed this instance; its repository files are as they were before.")
+                self.stop()
+            return result
 
     def run_until_stopped(self) -> None:
         """Cycle after cycle."""

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import enum
 
-from stationmaster.agent import doors, instance, state
+from stationmaster.agent import instance
 from stationmaster.agent.steps import write_repositories
 
 _KEPT = frozenset({"lock"})
 
 
-def leave(state_directory: Path, through: doors.Doors, *, is_local: bool) -> str:
-    """Leave and return who left. The hub comes first: a machine that it still counts must be able to say so again."""
-    one = instance.Instance(state.StateDirectory(state_directory, through.disk), through)
+class Way(enum.Enum):
+    """Who wants it, and so in which order: a failure must leave the side that asked able to ask again."""
+
+    BY_HAND = "by hand"  # the hub first: when it cannot be told, nothing has changed
+    ORDERED = "ordered"  # by the hub: it is told when the machine is as it was before
+    LOCAL = "local"  # the hub is gone, or has forgotten this instance
+
+
+def leave(one: instance.Instance, way: Way) -> str:
+    """Leave, and return who left."""
     known = one.identity.managed_instance_id
-    if not is_local:
-        one.open_session().request("POST", f"/stationmaster/v1/managedInstances/{known}/leave")
-    write_repositories.restore_all(one.target, one.state, through.disk)
+    if way is Way.BY_HAND:
+        _tell_hub(one)
+    write_repositories.restore_all(one.target, one.state, one.doors.disk)
+    if way is Way.ORDERED:
+        _tell_hub(one)
     # agent.json goes last: whoever is cut short here can say `leave --local` once more.
-    for path in sorted(state_directory.iterdir(), key=lambda found: (found.name == "agent.json", found.name)):
+    for path in sorted(one.state.path.iterdir(), key=lambda found: (found.name == "agent.json", found.name)):
         if path.name not in _KEPT:
-            through.disk.remove_tree(path)
+            one.doors.disk.remove_tree(path)
     return known
+
+
+def _tell_hub(one: instance.Instance) -> None:
+    known = one.identity.managed_instance_id
+    one.open_session().request("POST", f"/stationmaster/v1/managedInstances/{known}/leave")

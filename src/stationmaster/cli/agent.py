@@ -100,7 +100,7 @@ def run(context: click.Context, state_dir: Path, *, once: bool) -> None:
 @click.option("--http-port", type=click.IntRange(1, 65535))
 @click.option("--https-port", type=click.IntRange(1, 65535))
 @click.option("--dry-run", is_flag=True, help="Rehearse only.")
-def repoint(  # noqa: PLR0913 (the address has four parts)
+def repoint(
     state_dir: Path,
     host: str | None,
     proxy_port: int | None,
@@ -128,12 +128,13 @@ def repoint(  # noqa: PLR0913 (the address has four parts)
 @click.option("--local", is_flag=True, help="Do not tell the hub: it is gone, or has deleted this instance already.")
 def leave(state_dir: Path, *, local: bool) -> None:
     """Unregister: repository files as they were before registration, and nothing of the agent's left."""
-    from stationmaster.agent import daemon
+    from stationmaster.agent import daemon, instance, state
     from stationmaster.agent import leave as leaving
 
     through = _doors()
     with daemon.hold(state_dir.absolute(), through):
-        known = leaving.leave(state_dir.absolute(), through, is_local=local)
+        one = instance.Instance(state.StateDirectory(state_dir.absolute(), through.disk), through)
+        known = leaving.leave(one, leaving.Way.LOCAL if local else leaving.Way.BY_HAND)
     click.echo(f"{known} is no longer managed.")
 
 

@@ -16,6 +16,8 @@ _DOWNLOAD_TROUBLE = re.compile(
     r"|temporary failure resolving|hash sum mismatch",
     re.IGNORECASE,
 )
+# Bytes that came and were refused: they will not be better the next time.
+_REFUSED = re.compile(r"gpg|signature|not signed", re.IGNORECASE)
 _PAUSES = (1.0, 3.0, 6.0)
 
 
@@ -39,7 +41,8 @@ def with_retries(attempt: Callable[[], programs.Completed], wall_clock: clock.Cl
 
 def is_download_trouble(said: programs.Completed) -> bool:
     """Whether what the program said is about bytes that did not come."""
-    return bool(_DOWNLOAD_TROUBLE.search(said.stdout + said.stderr))
+    text = said.stdout + said.stderr
+    return bool(_DOWNLOAD_TROUBLE.search(text)) and not _REFUSED.search(text)
 
 
 def matches(package: Package, name: str) -> bool:

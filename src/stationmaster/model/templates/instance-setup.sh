@@ -12,6 +12,8 @@ HOST='@HOST@'
 PROXY_PORT='@PROXY_PORT@'
 HTTP_PORT='@HTTP_PORT@'
 HTTPS_PORT='@HTTPS_PORT@'
+HUB_URL='@HUB_URL@'
+CA_PEM='@CA_PEM@'
 STATE_DIR='/var/lib/stationmaster/agent'
 ROOT=''
 DRY_RUN=no
@@ -96,7 +98,6 @@ has() { command -v "$1" >/dev/null 2>&1; }
 
 IDENTITY=$STATE_DIR/agent.json
 ADDRESS=$STATE_DIR/address.conf
-HUB_URL=''
 if [ -f "$IDENTITY" ]; then
     HUB_URL=$(json_text "$IDENTITY" hubUrl)
     if [ -z "$ROOT" ]; then
@@ -182,6 +183,10 @@ else
     die "Neither curl nor wget nor apt is here, so nothing can be rehearsed."
 fi
 CA=$STATE_DIR/ca.pem
+if [ ! -f "$CA" ] && [ -n "$CA_PEM" ]; then
+    CA=$WORK/ca.pem
+    printf '%s\n' "$CA_PEM" >"$CA"
+fi
 
 # fetch URL [PROXY]: the document to $WORK/got; what was said to $WORK/said. Status 0 only for an answer of 200.
 fetch() {

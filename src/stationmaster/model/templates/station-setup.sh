@@ -7,7 +7,6 @@
 # Exit status: 0 done (or nothing to do), 1 a command failed, 2 wrong usage.
 set -u
 
-STATION='@STATION@'
 PROXY_PORTS='@PROXY_PORTS@'
 MIRROR_PORTS='@MIRROR_PORTS@'
 
@@ -18,7 +17,7 @@ say() { printf '%s\n' "$*"; }
 
 usage() {
     say "usage: sh station-setup.sh [--dry-run]"
-    say "Opens tcp ports $PROXY_PORTS (proxy) and $MIRROR_PORTS (mirror) of the station $STATION,"
+    say "Opens tcp ports $PROXY_PORTS (proxy) and $MIRROR_PORTS (mirror),"
     say "and labels them squid_port_t and http_port_t where SELinux is enabled."
 }
 
@@ -130,7 +129,6 @@ while [ $# -gt 0 ]; do
     shift
 done
 
-say "Station $STATION"
 open_firewall
 label_ports
 if [ "$FAILED" = yes ]; then
