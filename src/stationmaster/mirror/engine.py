@@ -16,7 +16,6 @@ import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.host import http as host_http
 from stationmaster.mirror import (
     catalog,
     exchange,
@@ -50,7 +49,7 @@ class Engine:
     def __init__(
         self,
         files: host_files.Files,
-        http: host_http.Http,
+        http: exchange.HttpDoor,
         clock: clocks.Clock,
         *,
         jitter: random.Random | None = None,

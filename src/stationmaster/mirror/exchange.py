@@ -7,11 +7,10 @@ import dataclasses
 import random
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from urllib import parse
 
 from stationmaster.host import clock as clocks
-from stationmaster.host import http as host_http
 from stationmaster.mirror import failures, meter, retry
 from stationmaster.model import errors
 
@@ -19,6 +18,27 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 8
 _BLOCK = 1 << 18
 _Result = TypeVar("_Result")
+
+
+class Answer(Protocol):
+    """What the engine needs of an answer; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def arriving(self, size: int) -> Iterator[bytes]:
+        """The body as it comes; errors.PeerError when the connection breaks."""
+        ...
+
+
+class HttpDoor(Protocol):
+    """What the engine needs of ``host.http.Http``."""
+
+    def stream(
+        self, method: str, url: str, *, headers: Mapping[str, str], connect_timeout: float, read_timeout: float
+    ) -> contextlib.AbstractContextManager[Answer]:
+        """One request; errors.PeerError when no answer came."""
+        ...
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +66,7 @@ class Exchange:
 
     def __init__(
         self,
-        http: host_http.Http,
+        http: HttpDoor,
         clock: clocks.Clock,
         *,
         jitter: random.Random,
@@ -60,7 +80,7 @@ class Exchange:
         self._policy = policy
         self.meter = meter.Meter()
 
-    def pieces(self, answer: host_http.StreamedResponse, url: str) -> Iterator[bytes]:
+    def pieces(self, answer: Answer, url: str) -> Iterator[bytes]:
         """The body as it comes; a broken or trickling connection is a PassingError, a stop ends it."""
         pace = meter.Pace(self._clock, floor=self._policy.floor, window=self._policy.window)
         try:
@@ -76,9 +96,7 @@ class Exchange:
             raise PassingError(exc, retry.Fault()) from exc
 
     @contextlib.contextmanager
-    def answer(
-        self, url: str, headers: Mapping[str, str], *, is_downgrade_refused: bool
-    ) -> Iterator[host_http.StreamedResponse]:
+    def answer(self, url: str, headers: Mapping[str, str], *, is_downgrade_refused: bool) -> Iterator[Answer]:
         """The answer behind all redirects: 200, 206, 304 or 416; any other status is an error."""
         address = url
         for _ in range(_MAX_REDIRECTS + 1):
@@ -94,7 +112,7 @@ class Exchange:
         raise failures.RedirectRefusedError(f"{url} is redirected more than {_MAX_REDIRECTS} times.")
 
     @contextlib.contextmanager
-    def _request(self, address: str, headers: Mapping[str, str]) -> Iterator[host_http.StreamedResponse]:
+    def _request(self, address: str, headers: Mapping[str, str]) -> Iterator[Answer]:
         self.meter.add_request()
         policy = self._policy
         with contextlib.ExitStack() as stack:
@@ -115,7 +133,7 @@ class Exchange:
                 ) from exc
             yield answer
 
-    def _refusal(self, address: str, answer: host_http.StreamedResponse) -> Exception:
+    def _refusal(self, address: str, answer: Answer) -> Exception:
         error = unavailable(address, answer.status)
         wait = retry.parse_retry_after(answer.headers.get("retry-after"), now=self._clock.now().timestamp())
         fault = retry.Fault(answer.status, wait)
@@ -154,7 +172,7 @@ def redirect_target(address: str, location: str | None, is_downgrade_refused: bo
     return target
 
 
-def refuse_short(answer: host_http.StreamedResponse, received: int, url: str) -> None:
+def refuse_short(answer: Answer, received: int, url: str) -> None:
     """A connection that closed early ends the stream without any error of its own."""
     stated = answer.headers.get("content-length", "")
     if stated.isdigit() and received < int(stated):

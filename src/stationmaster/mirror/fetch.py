@@ -15,7 +15,6 @@ from pathlib import Path
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.host import http as host_http
 from stationmaster.mirror import exchange, failures, fileref, retry
 
 _BLOCK = 1 << 18
@@ -37,7 +36,7 @@ class Fetcher:
     def __init__(
         self,
         files: host_files.Files,
-        http: host_http.Http,
+        http: exchange.HttpDoor,
         clock: clocks.Clock,
         *,
         jitter: random.Random,
@@ -125,7 +124,7 @@ class Fetcher:
                 exchange.refuse_short(answer, sums.size - offset, url)
         return self._conclude(url, ref, part, sums)
 
-    def _store(self, answer: host_http.StreamedResponse, url: str, part: Path, sums: _Sums) -> None:
+    def _store(self, answer: exchange.Answer, url: str, part: Path, sums: _Sums) -> None:
         """Write pieces as they come, and no more of them than the file may have."""
         with failures.translated_os_errors(part), self._files.open_append(part) as stream:
             for piece in self._exchange.pieces(answer, url):
@@ -197,7 +196,7 @@ class _Sums:
         return self._sha256.hexdigest()
 
 
-def _continues(answer: host_http.StreamedResponse, offset: int) -> bool:
+def _continues(answer: exchange.Answer, offset: int) -> bool:
     return answer.status == 206 and answer.headers.get("content-range", "").startswith(f"bytes {offset}-")
 
 

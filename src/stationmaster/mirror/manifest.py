@@ -138,7 +138,7 @@ def sorted_entries(files: host_files.Files, entries: Iterable[Entry], scratch: P
             run = []
     run.sort(key=_by_path)
     try:
-        yield from _without_doubles(heapq.merge(*(read_plain(path) for path in runs), run, key=_by_path))
+        yield from _consistent(_without_doubles(heapq.merge(*(read_plain(path) for path in runs), run, key=_by_path)))
     finally:
         for path in runs:
             files.remove(path)
@@ -197,6 +197,25 @@ def _without_doubles(entries: Iterable[Entry]) -> Iterator[Entry]:
         last = entry
     if last is not None:
         yield last
+
+
+def _consistent(entries: Iterable[Entry]) -> Iterator[Entry]:
+    """The entries, as long as no path is both a file and a directory.
+
+    Sorted, everything that begins with a path follows it without a gap; so a short chain of prefixes is enough.
+    """
+    chain: list[str] = []
+    for entry in entries:
+        while chain and not entry.p.startswith(chain[-1]):
+            chain.pop()
+        for path in chain:
+            if entry.p.startswith(path + "/"):
+                raise failures.MetadataInvalidError(
+                    f"The metadata names {path} both as a file and as a directory.",
+                    hint="The last good generation stays. Report it to those who run the upstream.",
+                )
+        chain.append(entry.p)
+        yield entry
 
 
 def _decoded(lines: Iterable[bytes], path: Path) -> Iterator[Entry]:

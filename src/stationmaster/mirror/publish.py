@@ -18,7 +18,7 @@ import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.mirror import catalog, failures, fileref, manifest, pool, volume
+from stationmaster.mirror import catalog, fileref, manifest, pool, volume
 
 _METADATA = fileref.Kind.METADATA.value
 _ENDED = {errno.ENOTEMPTY, errno.EEXIST}
@@ -84,7 +84,7 @@ class Publisher:
             overlays = self._fill(site, directory, header, former, alone=alone)
         except _CollisionError:
             site, is_fresh = self._new_site(), True
-            overlays = self._fill_fresh(site, directory, header)
+            overlays = self._fill(site, directory, header, None, alone=alone)
         self._make_held(directory, header, overlays)
         if alone:
             self._volume.require()
@@ -107,15 +107,6 @@ class Publisher:
                 self._put(directory / "tree" / placement.path, placement)
                 overlays.append(placement.path)
         return overlays
-
-    def _fill_fresh(self, site: Path, directory: Path, header: manifest.Header) -> list[str]:
-        try:
-            return self._fill(site, directory, header, None, alone=True)
-        except _CollisionError as exc:
-            raise failures.MetadataInvalidError(
-                "The metadata names a path both as a file and as a directory.",
-                hint="The last good generation stays. Report it to those who run the upstream.",
-            ) from exc
 
     def _placements(self, directory: Path, former: manifest.Header | None, tops: frozenset[str]) -> Iterator[Placement]:
         present = manifest.read_entries(directory / "manifest.jsonl")
