@@ -31,7 +31,7 @@ class StreamedResponse:
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
         self.status = response.status
-        self.headers = {name.lower(): value for name, value in response.headers.items()}
+        self.headers: Mapping[str, str] = {name.lower(): value for name, value in response.headers.items()}
 
     def pieces(self, size: int = 1 << 18) -> Iterator[bytes]:
         """The body as it comes over the wire, undecoded; raises errors.PeerError when the connection breaks."""

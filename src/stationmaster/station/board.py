@@ -26,11 +26,13 @@ class Board:
         """What is known now."""
         return self._snapshot
 
-    def change(self, of: Callable[[snapshots.Snapshot], snapshots.Snapshot]) -> snapshots.Snapshot:
-        """Replace the snapshot by a function of it; the main loop wakes when it differs."""
+    def change(
+        self, of: Callable[[snapshots.Snapshot], snapshots.Snapshot], *, is_news: bool = True
+    ) -> snapshots.Snapshot:
+        """Replace the snapshot by a function of it; the main loop wakes for news, not for another look at the same."""
         with self._lock:
             former, self._snapshot = self._snapshot, of(self._snapshot)
-            if former is not self._snapshot:
+            if is_news and former is not self._snapshot:
                 self._changed.set()
             return self._snapshot
 

@@ -36,6 +36,8 @@ class Daemon:
         self._plan = plans.Plan()
         self._health = health.Health(parts.board, parts.clock)
         self._serving = serving.ServingRecord(parts.state.serving, parts.files)
+        self._heartbeat = hub_link.HeartbeatThread(parts.link, parts.board, parts.clock, self._compose)
+        self._reported: object = None
         self._served_at = float("-inf")
         self._failed_until: dict[str, float] = {}
 
@@ -47,12 +49,11 @@ class Daemon:
         """Until told to stop; nginx and squid go on."""
         parts = self._parts
         answering = local_server.LocalServer(parts.state.socket, self._health.answer, parts.files)
-        heartbeat = hub_link.HeartbeatThread(parts.link, self._board, self._clock, self._compose)
         threads = [
             *parts.watch.start(self._stop),
             _start("nginx", parts.doors.nginx.run, self._stop),
             _start("squid", parts.doors.squid.run, self._stop),
-            _start("heartbeat", heartbeat.run, self._stop),
+            _start("heartbeat", self._heartbeat.run, self._stop),
         ]
         _log.info("The station daemon runs.", extra={"station": parts.config.station_id, "pid": os.getpid()})
         _notify("READY=1")
@@ -63,6 +64,7 @@ class Daemon:
         finally:
             _notify("STOPPING=1")
             self._stop.set()
+            self._heartbeat.wake()
             parts.doors.syncs.close()
             parts.doors.work.close()
             for thread in threads:
@@ -84,6 +86,7 @@ class Daemon:
             for step in self._plan.steps:
                 self._take(step, moment)
         self._renew_serving(moment)
+        self._report_news()
         _notify("WATCHDOG=1")
 
     def _take(self, step: steps.Step, moment: plans.Moment) -> None:
@@ -106,6 +109,13 @@ class Daemon:
         elif moment.at - self._served_at >= _SERVING_SECONDS:
             self._serving.renew(moment.time)
             self._served_at = moment.at
+
+    def _report_news(self) -> None:
+        """What others wait for (held, shown, ready) reaches the hub at once, not with the next regular heartbeat."""
+        news = report.news_of(self._board.read(), self._health.verdict())
+        if news != self._reported:
+            self._reported = news
+            self._heartbeat.wake()
 
     def _compose(self) -> protocol.StationHeartbeat:
         return report.heartbeat(self._board.read(), self._plan, self._health.verdict(), self._clock.now())

@@ -18,7 +18,9 @@ from stationmaster.station import board as boards
 from stationmaster.station import snapshot as snapshots
 
 _log = logging.getLogger(__name__)
-_PAUSE_SECONDS = 0.5
+_PAUSE_SECONDS = 0.2
+_WELL_SECONDS = 10.0
+_UNWELL_SECONDS = 0.5
 _WEDGED_SECONDS = 10.0
 S_contra = TypeVar("S_contra", contravariant=True)
 S = TypeVar("S")
@@ -60,14 +62,21 @@ class EngineKeeper(Generic[S]):
         self._wake.set()
 
     def run(self, stop: threading.Event) -> None:
-        """Until told to stop; the engine itself goes on."""
+        """Until told to stop; the engine itself goes on. An engine that is well is looked after now and then only."""
+        looked_at = float("-inf")
         while not stop.is_set():
+            is_told = self._wake.wait(_PAUSE_SECONDS)
+            self._wake.clear()
+            view = self._view()
+            is_well = view.problem is None and view.applied == view.wanted and view.is_answering == view.is_running
+            now = self._clock.monotonic()
+            if not is_told and now - looked_at < (_WELL_SECONDS if is_well else _UNWELL_SECONDS):
+                continue
+            looked_at = now
             try:
                 self._cycle()
             except Exception:  # noqa: BLE001 - the edge of a thread that must go on
                 _log.exception("Keeping an engine failed.", extra={"action": "keep", "engine": self._name})
-            self._wake.wait(_PAUSE_SECONDS)
-            self._wake.clear()
 
     def stop_engine(self) -> None:
         """End the engine, if this daemon ever knew what it should be."""

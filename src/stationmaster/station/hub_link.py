@@ -28,6 +28,7 @@ BASE = "/stationmaster/v1/stations"
 _FIRST_SECONDS = 2.0
 _TIMEOUT_SECONDS = 4.0
 _GONE = 410
+_LEAST_SECONDS = 0.25
 
 
 class HubLink:
@@ -94,6 +95,7 @@ class HeartbeatThread:
         self._board = board
         self._clock = clock
         self._compose = compose
+        self._wake = threading.Event()
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop."""
@@ -105,7 +107,13 @@ class HeartbeatThread:
                 _log.exception("A heartbeat failed.", extra={"action": "heartbeat"})
             desired = self._board.read().desired
             pause = desired.heartbeat_seconds if desired else _FIRST_SECONDS
-            stop.wait(max(0.1, pause - (self._clock.monotonic() - begun)))
+            stop.wait(_LEAST_SECONDS)
+            self._wake.wait(max(0.0, pause - (self._clock.monotonic() - begun)))
+            self._wake.clear()
+
+    def wake(self) -> None:
+        """Something the hub should know at once has changed, or it is time to end."""
+        self._wake.set()
 
     def beat(self) -> None:
         """One heartbeat and what follows from its answer."""

@@ -31,6 +31,18 @@ def heartbeat(
     )
 
 
+def news_of(snapshot: snapshots.Snapshot, verdict: readiness.Verdict) -> object:
+    """What the hub should hear of at once; equal as long as nothing of it changed."""
+    sources = snapshot.desired.sources if snapshot.desired else []
+    reports = [source_report(snapshot, source.source_id) for source in sources]
+    volume = snapshot.volume
+    return (
+        verdict.readiness,
+        volume.problem if volume else None,
+        [(one.state, [(held.generation, held.is_fetchable) for held in one.held], one.shown) for one in reports],
+    )
+
+
 def volume_report(snapshot: snapshots.Snapshot) -> protocol.VolumeReport:
     """The volume as last seen."""
     volume = snapshot.volume

@@ -7,6 +7,7 @@ holds.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -105,11 +106,13 @@ def squid_spec(desired: protocol.StationDesired, host: SiteHost, resolved: Resol
     )
 
 
+@functools.lru_cache(maxsize=4)
 def nginx_digest(spec: site_spec.NginxSpec) -> str:
     """Names a configuration of nginx."""
     return _digest(site_nginx.render_nginx(spec))
 
 
+@functools.lru_cache(maxsize=4)
 def squid_digest(spec: site_spec.SquidSpec) -> str:
     """Names a configuration of squid."""
     files = site_squid.render_squid(spec)

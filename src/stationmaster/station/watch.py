@@ -10,6 +10,7 @@ import dataclasses
 import logging
 import threading
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
@@ -78,7 +79,8 @@ class Watch:
         source_ids = [source.source_id for source in desired.sources] if desired else []
         view = observe.look_at_volume(self._config, directory, source_ids, self._files, self._clock)
         former = self._board.read().volume
-        self._board.update(volume=view)
+        is_news = former is None or dataclasses.replace(former, **_same(view)) != view
+        self._board.change(lambda present: dataclasses.replace(present, volume=view), is_news=is_news)
         self._log_volume(former.problem if former else None, view.problem)
         self._log_volume(former.write_problem if former else None, view.write_problem)
 
@@ -114,7 +116,8 @@ class Watch:
         self._board.change(
             lambda present: present.with_engine(
                 name, dataclasses.replace(present.engine(name), is_answering=found, seen_at=now)
-            )
+            ),
+            is_news=found is not was_answering,
         )
         if found is not was_answering:
             _log.info("An engine answers." if found else "An engine is silent.", extra={"engine": name})
@@ -124,6 +127,11 @@ class Watch:
             _log.error(present.message, extra={"code": present.code})
         elif present is None and former is not None:
             _log.info("The volume is well again.", extra={"former": former.code})
+
+
+def _same(view: snapshots.VolumeView) -> dict[str, Any]:
+    """What changes at each look without meaning anything."""
+    return {"seen_at": view.seen_at, "available_bytes": view.available_bytes}
 
 
 def probe_address(config: configs.StationConfig) -> str:
