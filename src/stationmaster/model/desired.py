@@ -70,6 +70,7 @@ class SourceFacts:
     arch_type: str
     suites: tuple[str, ...] = ()
     components: tuple[str, ...] = ()
+    given_architectures: tuple[str, ...] = ()
     options: tuple[str, ...] = ()
     gpg_keys: tuple[str, ...] = ()
     gpg_key_urls: tuple[str, ...] = ()
@@ -81,6 +82,8 @@ class SourceFacts:
         """As the format names them; none means all that upstream has."""
         if self.format is protocol.SourceFormat.RPM:
             return ()
+        if self.given_architectures:
+            return self.given_architectures
         found = _DEB_ARCHITECTURES.get(self.arch_type)
         return (found,) if found else ()
 

@@ -99,6 +99,7 @@ def source_facts(row: sa.Row[Any]) -> desired.SourceFacts:
         arch_type=row.arch_type,
         suites=tuple(fields.get("suites", ())),
         components=tuple(fields.get("components", ())),
+        given_architectures=tuple(fields.get("architectures", ())),
         options=tuple(lines),
         gpg_keys=tuple(row.gpg_keys),
         gpg_key_urls=tuple((row.gpg_key_url or "").replace(",", " ").split()),
@@ -107,7 +108,7 @@ def source_facts(row: sa.Row[Any]) -> desired.SourceFacts:
     )
 
 
-_TAKEN = frozenset({"suites", "components"})
+_TAKEN = frozenset({"suites", "components", "architectures"})
 
 
 def hub_facts(hub: context.Hub) -> desired.HubFacts:

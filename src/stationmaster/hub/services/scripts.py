@@ -1,18 +1,20 @@
-"""The generated scripts, with what the hub knows put in; their text is the model's."""
+"""The generated scripts for a station and its clients; their text is the model's."""
 
 from __future__ import annotations
 
 from stationmaster.hub import context
+from stationmaster.hub.services import facts
 from stationmaster.model import desired, setup_scripts
 
 
 def instance_setup(hub: context.Hub, station: desired.StationFacts) -> str:
-    """``instance-setup.sh`` for the clients of this station's group."""
-    del hub
-    return setup_scripts.render_instance_setup(station.client_address)
+    """``instance-setup.sh`` for the clients of this station's group (I12)."""
+    known = facts.hub_facts(hub)
+    is_tls = known.address.url.startswith("https:")
+    ca_pem = known.ca_pem if is_tls else ""
+    return setup_scripts.render_instance_setup(station.client_address, known.address.url, ca_pem)
 
 
-def station_setup(hub: context.Hub, station: desired.StationFacts) -> str:
+def station_setup(station: desired.StationFacts) -> str:
     """The script that opens a station's ports on its host."""
-    del hub
-    return setup_scripts.render_station_setup(station.display_name, station.direct, station.balancer)
+    return setup_scripts.render_station_setup(station.direct, station.balancer)

@@ -1,0 +1,122 @@
+"""HA groups on the wire: our own API."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from stationmaster.hub.api.decoding import Query
+from stationmaster.hub.api.wire.common import Details, Shown
+from stationmaster.model import protocol
+
+
+class GroupPorts(Shown, frozen=True):
+    """The ports that clients know, by the names of the protocol and by those of balancers."""
+
+    proxy: int
+    http: int
+    https: int
+    mirror_http: int
+    mirror_https: int
+
+
+class BalancerView(Shown, frozen=True):
+    """``protocol.BalancerView`` with both spellings of the ports."""
+
+    hostname: str
+    group_id: str
+    ports: GroupPorts
+    servers: list[protocol.BalancedServer]
+    digest: str
+
+
+class GroupStation(Shown, frozen=True):
+    """A member: what it says of itself, and when it was last heard."""
+
+    id: str
+    display_name: str
+    addresses: list[str]
+    is_registered: bool
+    is_draining: bool
+    is_in_touch: bool
+    is_in_rotation: bool
+    readiness: str | None
+    reasons: list[protocol.Problem]
+    problems: list[protocol.Problem]
+    volume: protocol.VolumeReport | None
+    time_last_heartbeat: str | None
+    daemon_version: str | None
+    is_applied: bool
+
+
+class SourceOnStation(Shown, frozen=True):
+    """What a member holds of a source."""
+
+    station_id: str
+    held: list[protocol.HeldGeneration]
+    shown: protocol.Visible | None
+    sync: protocol.SyncReport | None
+    time_behind: str | None
+    time_excluded: str | None
+
+
+class GroupSource(Shown, frozen=True):
+    """A source of the group's mirror list, and why it is there (I3)."""
+
+    id: str
+    display_name: str
+    repo_id: str
+    format: str
+    reasons: list[str]
+    visible: protocol.Visible | None
+    sync_number: int
+    stations: list[SourceOnStation]
+    decision: str
+
+
+class Group(Shown, frozen=True):
+    """An HA group: the stations with one hostname in one compartment (I1)."""
+
+    id: str
+    hostname: str
+    compartment_id: str
+    client_address: protocol.ClientAddress
+    balancer_addresses: list[str]
+    stations: list[GroupStation]
+    sources: list[GroupSource]
+
+
+class GroupCollection(Shown, frozen=True):
+    """Groups."""
+
+    items: list[Group]
+
+
+class GroupsQuery(Query, frozen=True):
+    """Which groups."""
+
+    hostname: str | None = None
+    compartment_id: str | None = None
+
+
+class GroupQuery(Query, frozen=True):
+    """Which one group."""
+
+    hostname: str
+    compartment_id: str | None = None
+
+
+class BalancersDetails(Details, frozen=True):
+    """Where balancers connect from. ``node`` names one that runs; without it an operator states them."""
+
+    hostname: str
+    addresses: Annotated[list[str], msgspec.Meta(max_length=64)]
+    compartment_id: str | None = None
+    node: Annotated[str, msgspec.Meta(max_length=255)] = ""
+
+
+class Balancers(Shown, frozen=True):
+    """All addresses that count now."""
+
+    addresses: list[str]
