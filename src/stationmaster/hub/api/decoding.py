@@ -16,12 +16,12 @@ class Query(msgspec.Struct, frozen=True, rename="camel", kw_only=True, forbid_un
     """Base of all query types: camelCase parameters; a field of a list type may be repeated."""
 
 
-class ListQuery(Query, frozen=True):
-    """What all paged lists take. ``sort_order`` defaults to DESC for times and to ASC for names."""
+class PageQuery(Query, frozen=True, kw_only=True):
+    """What all paged lists take; each says what it sorts by. ``sort_order``: DESC for times, ASC for names."""
 
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     page: str | None = None
-    sort_by: Literal["timeCreated", "displayName"] = "timeCreated"
+    sort_by: str
     sort_order: Literal["ASC", "DESC"] | None = None
 
     @property
@@ -29,6 +29,12 @@ class ListQuery(Query, frozen=True):
         """The direction that applies."""
         order = self.sort_order or ("DESC" if self.sort_by.startswith("time") else "ASC")
         return order == "DESC"
+
+
+class ListQuery(PageQuery, frozen=True, kw_only=True):
+    """A list that sorts by time of creation or by name, as most do."""
+
+    sort_by: Literal["timeCreated", "displayName"] = "timeCreated"
 
 
 def decode_body(route: routes.Route, content: bytes) -> Any:

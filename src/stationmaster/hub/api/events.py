@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import msgspec
 import sqlalchemy as sa
@@ -35,13 +35,10 @@ class EventCollection(common.Shown, frozen=True):
     items: list[Event]
 
 
-class EventsQuery(decoding.Query, frozen=True):
+class EventsQuery(decoding.PageQuery, frozen=True, kw_only=True):
     """Filters of the list of events."""
 
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    page: str | None = None
     sort_by: Literal["timeOccurred"] = "timeOccurred"
-    sort_order: Literal["ASC", "DESC"] | None = None
     compartment_id: str | None = None
     resource_id: str | None = None
     kind: list[str] = msgspec.field(default_factory=list)

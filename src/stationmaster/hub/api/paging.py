@@ -52,7 +52,7 @@ def select_page(
     is_counted: bool = False,
 ) -> Page[sa.Row[Any]]:
     """One page of a query. ``columns`` maps each ``sortBy`` value to its column, which must not be null."""
-    query = call.query(decoding.ListQuery)
+    query = call.query(decoding.PageQuery)
     column, descending = columns[query.sort_by], query.is_descending
     total = None
     if is_counted:
@@ -74,7 +74,7 @@ def slice_page(
     call: Call, items: Sequence[T], *, keys: Mapping[str, Callable[[T], Any]], item_id: Callable[[T], str]
 ) -> Page[T]:
     """One page of items that were computed; ``keys`` maps each ``sortBy`` value to what it sorts by."""
-    query = call.query(decoding.ListQuery)
+    query = call.query(decoding.PageQuery)
     key, descending = keys[query.sort_by], query.is_descending
     ordered = sorted(items, key=lambda item: (_plain(key(item)), item_id(item)), reverse=descending)
     if query.page is not None:
@@ -94,7 +94,7 @@ def slice_page(
 def _position(
     call: Call, column: sa.ColumnElement[Any], id_column: sa.ColumnElement[Any]
 ) -> list[tuple[Any, sa.ColumnElement[Any]]]:
-    text, last_id = _open(call, call.query(decoding.ListQuery).page or "")
+    text, last_id = _open(call, call.query(decoding.PageQuery).page or "")
     is_time = isinstance(column.type, sa.TypeDecorator)  # the one decorated type
     return [(datetime.datetime.fromisoformat(text) if is_time else text, column), (last_id, id_column)]
 
@@ -122,7 +122,7 @@ def _open(call: Call, token: str) -> tuple[str, str]:
 
 def _mac(call: Call, content: bytes) -> bytes:
     """Bound to the list and its filters: a token of one list is nothing in another."""
-    query = msgspec.structs.replace(call.query(decoding.ListQuery), page=None, limit=1)
+    query = msgspec.structs.replace(call.query(decoding.PageQuery), page=None, limit=1)
     scope = call.target.partition("?")[0].strip("/").encode() + msgspec.json.encode(query)
     return hmac.new(call.hub.page_secret, scope + b"\n" + content, hashlib.sha256).digest()[:16]
 

@@ -1,0 +1,214 @@
+"""Fixtures of all suites: what unit tests may not do, a PostgreSQL server of our own, and a hub to talk to."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_socket
+import sqlalchemy as sa
+import uvicorn
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from stationmaster.api_client import keys
+from stationmaster.host import clock, files
+from stationmaster.hub import context, serve, wiring
+from stationmaster.hub.db import schema
+from stationmaster.hub.db.store import Store
+from stationmaster.hub.services import setup
+
+_UNIT = Path(__file__).parent / "unit"
+_POSTGRES = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(autouse=True)
+def _unit_tests_touch_nothing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Unit tests open no sockets and start no processes."""
+    if not Path(request.node.path).is_relative_to(_UNIT):
+        yield
+        return
+
+    def refuse(*arguments: object, **_: object) -> None:
+        raise AssertionError(f"A unit test started a process: {arguments}")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    monkeypatch.setattr(os, "posix_spawn", refuse)
+    pytest_socket.disable_socket(allow_unix_socket=True)
+    yield
+    pytest_socket.enable_socket()
+
+
+# --- databases ----------------------------------------------------------------------------------------------------
+
+
+@dataclasses.dataclass
+class PostgresServer:
+    """A server of the test run's own, reached through a socket in its directory."""
+
+    directory: Path
+    administrator: sa.Engine
+    made: int = 0
+
+    def new_database(self) -> str:
+        """The URL of an empty database."""
+        self.made += 1
+        name = f"test_{self.made}"
+        with self.administrator.connect() as connection:
+            connection.execute(sa.text(f"CREATE DATABASE {name}"))
+        return f"postgresql://postgres@/{name}?host={self.directory}"
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """initdb in a temporary directory, as the user postgres when we are root: the server refuses to run as root."""
+    directory = Path(tempfile.mkdtemp(prefix="sm-postgres-"))
+    as_user: list[str] = []
+    if os.geteuid() == 0:
+        shutil.chown(directory, "postgres", "postgres")
+        as_user = ["runuser", "-u", "postgres", "--"]
+    data = directory / "data"
+    initdb = [*as_user, _POSTGRES / "initdb", "-D", data, "-A", "trust", "-U", "postgres", "--no-sync"]
+    subprocess.run(initdb, check=True, stdout=subprocess.DEVNULL, cwd="/")
+    options = f"-c listen_addresses= -c unix_socket_directories={directory} -c fsync=off -c max_connections=200"
+    control = [*as_user, _POSTGRES / "pg_ctl", "-D", data, "-w"]
+    start = [*control, "-o", options, "-l", directory / "log", "start"]
+    subprocess.run(start, check=True, stdout=subprocess.DEVNULL, cwd="/")
+    administrator = sa.create_engine(
+        f"postgresql+psycopg://postgres@/postgres?host={directory}", isolation_level="AUTOCOMMIT"
+    )
+    try:
+        yield PostgresServer(directory, administrator)
+    finally:
+        administrator.dispose()
+        subprocess.run([*control, "-m", "immediate", "stop"], check=True, stdout=subprocess.DEVNULL, cwd="/")
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database, of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/test.sqlite3"
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.new_database()
+
+
+@pytest.fixture
+def store(database_url: str) -> Iterator[Store]:
+    """A migrated store, on each kind of database in turn."""
+    opened = Store(database_url, clock.SystemClock())
+    opened.migrate()
+    yield opened
+    opened.close()
+
+
+# --- a hub --------------------------------------------------------------------------------------------------------
+
+
+class ShiftedClock(clock.SystemClock):
+    """The machine's clock, off by what a test says."""
+
+    def __init__(self) -> None:
+        self.shift = 0.0
+
+    def now(self) -> datetime.datetime:
+        return super().now() + datetime.timedelta(seconds=self.shift)
+
+
+@dataclasses.dataclass
+class LiveHub:
+    """A hub that serves on a loopback port of this process."""
+
+    hub: context.Hub
+    endpoint: str
+    oci_config: Path
+    clock: ShiftedClock
+
+    @property
+    def root_id(self) -> str:
+        """The tenancy, which is the root compartment."""
+        return self.hub.tenancy_id
+
+    def client(self, kind: Callable[..., Any], **changes: str) -> Any:
+        """An unmodified client of the OCI SDK that never retries; ``changes`` replace entries of its configuration."""
+        import oci
+
+        config = {**oci.config.from_file(str(self.oci_config)), **changes}
+        return kind(config, service_endpoint=self.endpoint, retry_strategy=oci.retry.NoneRetryStrategy())
+
+    def add_principal(self, kind: str, principal_id: str, key: rsa.RSAPrivateKey) -> str:
+        """Make somebody known to the hub; the fingerprint of the key."""
+        fingerprint = keys.fingerprint(key.public_key())
+        with self.hub.store.write() as tx:
+            now = self.clock.now()
+            values = {"id": principal_id, "kind": kind, "name": kind, "tenancy_id": self.root_id, "time_created": now}
+            tx.execute(schema.principals.insert().values(values))
+            tx.execute(
+                schema.api_keys.insert().values(
+                    principal_id=principal_id,
+                    fingerprint=fingerprint,
+                    public_key=keys.public_pem(key.public_key()),
+                    time_created=now,
+                )
+            )
+        return fingerprint
+
+
+@contextlib.contextmanager
+def running_hub(directory: Path, database: str | None = None) -> Iterator[LiveHub]:
+    """A hub made by ``hub init``, served by a real uvicorn on a free loopback port."""
+    wall_clock = ShiftedClock()
+    wanted = setup.Wanted(directory / "state", directory / "oci" / "config", database)
+    setup.initialise(wanted, files.Files(), wall_clock)
+    listener = socket.create_server(("127.0.0.1", 0))
+    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    hub = serve.open_hub(directory / "state", endpoint, wall_clock)
+    config = uvicorn.Config(wiring.build_app(hub), log_config=None, access_log=False, lifespan="off")
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        deadline = time.monotonic() + 10
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.01)
+        yield LiveHub(hub, endpoint, wanted.oci_config, wall_clock)
+    finally:
+        server.should_exit = True
+        thread.join()
+        listener.close()
+        hub.store.close()
+
+
+@pytest.fixture
+def live_hub(tmp_path: Path) -> Iterator[LiveHub]:
+    """A hub on SQLite."""
+    with running_hub(tmp_path / "hub") as live:
+        yield live
+
+
+@pytest.fixture
+def live_postgres_hub(tmp_path: Path, postgres_server: PostgresServer) -> Iterator[LiveHub]:
+    """A hub on PostgreSQL."""
+    with running_hub(tmp_path / "hub", postgres_server.new_database()) as live:
+        yield live
+
+
+@pytest.fixture(scope="session")
+def stranger_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[rsa.RSAPrivateKey, Path]:
+    """A good key that no hub knows, and its file."""
+    key = keys.make_private_key()
+    path = tmp_path_factory.mktemp("stranger") / "key.pem"
+    path.write_bytes(keys.private_pem(key))
+    return key, path
