@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from stationmaster.mirror import catalog, inspection, outcome
 from stationmaster.testing import crashing_files, mirror_bench, simulated_upstream
 from stationmaster.testing import simulated_repositories as repositories

@@ -242,7 +242,7 @@ def test_a_pinned_key_is_demanded_and_named(held: Bench) -> None:
             and "nonsense" not in str(result.error)
             and "OpenPGP signature" not in str(result.error)
         ):
-            assert cert.fingerprint.upper() in str(result.error)
+            assert cert.extract_certificate().fingerprint.upper() in str(result.error)
     assert "new.rpm" not in held.published()
     assert attempt(signature(cert, files[ROOT])).state is outcome.State.SYNCED
     assert held.published()[ROOT + ".asc"] == held.site.files[ROOT + ".asc"]
