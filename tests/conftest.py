@@ -14,20 +14,19 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_socket
-import sqlalchemy as sa
-import uvicorn
-from cryptography.hazmat.primitives.asymmetric import rsa
 
-from stationmaster.api_client import keys
 from stationmaster.host import clock, files
-from stationmaster.hub import context, serve, wiring
-from stationmaster.hub.db import schema
-from stationmaster.hub.db.store import Store
-from stationmaster.hub.services import setup
+
+if TYPE_CHECKING:  # what is heavy is imported by the fixtures that use it: every test run loads this module
+    import sqlalchemy as sa
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    from stationmaster.hub import context
+    from stationmaster.hub.db.store import Store
 
 _UNIT = Path(__file__).parent / "unit"
 _POSTGRES = Path("/usr/lib/postgresql/15/bin")
@@ -63,6 +62,8 @@ class PostgresServer:
 
     def new_database(self) -> str:
         """The URL of an empty database."""
+        import sqlalchemy as sa
+
         self.made += 1
         name = f"test_{self.made}"
         with self.administrator.connect() as connection:
@@ -73,6 +74,8 @@ class PostgresServer:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """initdb in a temporary directory, as the user postgres when we are root: the server refuses to run as root."""
+    import sqlalchemy as sa
+
     directory = Path(tempfile.mkdtemp(prefix="sm-postgres-"))
     as_user: list[str] = []
     if os.geteuid() == 0:
@@ -108,6 +111,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 @pytest.fixture
 def store(database_url: str) -> Iterator[Store]:
     """A migrated store, on each kind of database in turn."""
+    from stationmaster.hub.db.store import Store
+
     opened = Store(database_url, clock.SystemClock())
     opened.migrate()
     yield opened
@@ -150,6 +155,9 @@ class LiveHub:
 
     def add_principal(self, kind: str, principal_id: str, key: rsa.RSAPrivateKey) -> str:
         """Make somebody known to the hub; the fingerprint of the key."""
+        from stationmaster.api_client import keys
+        from stationmaster.hub.db import schema
+
         fingerprint = keys.fingerprint(key.public_key())
         with self.hub.store.write() as tx:
             now = self.clock.now()
@@ -169,12 +177,17 @@ class LiveHub:
 @contextlib.contextmanager
 def running_hub(directory: Path, database: str | None = None) -> Iterator[LiveHub]:
     """A hub made by ``hub init``, served by a real uvicorn on a free loopback port."""
+    import uvicorn
+
+    from stationmaster.hub import opening, wiring
+    from stationmaster.hub.services import setup
+
     wall_clock = ShiftedClock()
     wanted = setup.Wanted(directory / "state", directory / "oci" / "config", database)
     setup.initialise(wanted, files.Files(), wall_clock)
     listener = socket.create_server(("127.0.0.1", 0))
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    hub = serve.open_hub(directory / "state", endpoint, wall_clock)
+    hub = opening.open_hub(directory / "state", endpoint, wall_clock)
     config = uvicorn.Config(wiring.build_app(hub), log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -208,6 +221,8 @@ def live_postgres_hub(tmp_path: Path, postgres_server: PostgresServer) -> Iterat
 @pytest.fixture(scope="session")
 def stranger_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[rsa.RSAPrivateKey, Path]:
     """A good key that no hub knows, and its file."""
+    from stationmaster.api_client import keys
+
     key = keys.make_private_key()
     path = tmp_path_factory.mktemp("stranger") / "key.pem"
     path.write_bytes(keys.private_pem(key))

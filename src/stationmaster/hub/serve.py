@@ -11,13 +11,11 @@ import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import sqlalchemy as sa
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stationmaster.host import clock, files, network
-from stationmaster.hub import context, logs, state_dir, wiring
-from stationmaster.hub.db import schema, store
+from stationmaster.hub import context, logs, opening, state_dir, wiring
 from stationmaster.hub.jobs import loop
 from stationmaster.hub.services import authority
 from stationmaster.model import addresses, errors
@@ -71,40 +69,10 @@ def parse_listening(listen: str, tls_names: Sequence[str], *, is_plain: bool, pu
     return Listening(bare, int(port), tuple(tls_names), is_plain, public_url)
 
 
-def open_hub(root: Path, public_url: str, wall_clock: clock.Clock) -> context.Hub:
-    """Open database and CA of a state directory, bringing the schema to this release."""
-    where = state_dir.StateDir(root.absolute())
-    known = where.read()
-    hint = f"Restore it: machines trust only the CA that was made with {where.root}."
-    opened = store.Store(known.database, wall_clock)
-    try:
-        opened.migrate()
-        with opened.read() as tx:
-            secret = tx.execute(sa.select(schema.settings.c.value).where(schema.settings.c.name == "page_secret"))
-            page_secret = bytes.fromhex(secret.scalar_one())
-    except sa.exc.OperationalError as exc:
-        raise errors.HostError(
-            f"Cannot use the hub's database: {exc.orig}.", hint=f"Its address is in {where.hub_file}."
-        ) from exc
-    return context.Hub(
-        store=opened,
-        clock=wall_clock,
-        authority=authority.Authority.load(
-            files.read_required(where.ca, what="the CA certificate", hint=hint),
-            files.read_required(where.ca_key, what="the CA key", hint=hint),
-        ),
-        tenancy_id=known.tenancy_id,
-        region=known.region,
-        public_url=public_url,
-        resolve=network.resolve,
-        page_secret=page_secret,
-    )
-
-
 def serve(root: Path, listening: Listening, disk: files.Files, wall_clock: clock.Clock) -> None:
     """Serve until SIGTERM or SIGINT; requests that have begun are finished."""
     logs.configure()
-    hub = open_hub(root, listening.public_url, wall_clock)
+    hub = opening.open_hub(root, listening.public_url, wall_clock)
     config = uvicorn.Config(
         wiring.build_app(hub),
         host=listening.host,
