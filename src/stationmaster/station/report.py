@@ -105,7 +105,9 @@ def problems_of(snapshot: snapshots.Snapshot, plan: plans.Plan, now: datetime.da
     volume = snapshot.volume
     names = {one.source_id: one.name for one in snapshot.desired.sources} if snapshot.desired else {}
     found = list(plan.problems)
-    found += [one for one in (snapshot.nginx.problem, snapshot.squid.problem) if one is not None]
+    found += [
+        one for one in (snapshot.nginx.problem, snapshot.squid.problem, snapshot.setup_problem) if one is not None
+    ]
     if volume is not None:
         found += [one for one in (volume.problem, volume.write_problem) if one is not None]
         if volume.is_on_root_file_system:

@@ -108,8 +108,8 @@ class SlowSteps:
     def _run_setup(self, step: steps.RunSetup) -> None:
         desired = self._board.read().desired
         if desired is not None:
-            self._doors.setup.run(desired, step.digest)
-            self._board.update(setup_done=step.digest)
+            problem = self._doors.setup.run(desired, step.digest)
+            self._board.update(setup_done=step.digest, setup_problem=problem)
 
 
 def _problem_of(exc: errors.StationmasterError | OSError) -> protocol.Problem:

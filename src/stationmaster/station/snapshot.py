@@ -162,6 +162,7 @@ class Snapshot:
     syncs: Mapping[str, SyncView] = dataclasses.field(default_factory=frozen_map)
     keys: Mapping[str, KeysView] = dataclasses.field(default_factory=frozen_map)
     setup_done: str = ""
+    setup_problem: protocol.Problem | None = None
 
     def engine(self, name: EngineName) -> EngineView:
         """The view of nginx or squid."""

@@ -120,11 +120,15 @@ class Station:
     def is_ready(self) -> bool:
         return self.get("/healthz").status == 200
 
-    def until_ready(self, seconds: float = 20.0) -> None:
+    def until(self, what: str, condition: Callable[[], object], seconds: float = 15.0) -> None:
+        """Wait, or fail with what the station says."""
         try:
-            until("the station is ready", self.is_ready, seconds)
+            until(what, condition, seconds)
         except AssertionError as exc:
-            raise AssertionError(f"{exc}: {self.health()}\n{self.log[-3000:]}") from exc
+            raise AssertionError(f"{exc}: {self.health()} {self.hub.last}\n{self.log[-3000:]}") from exc
+
+    def until_ready(self, seconds: float = 20.0) -> None:
+        self.until("the station is ready", self.is_ready, seconds)
 
     def until_synced(self, seconds: float = 20.0) -> None:
         """Ready, with something visible that is shown."""
@@ -133,10 +137,7 @@ class Station:
             last = self.hub.last
             return last is not None and [one.state for one in last.sources] == [protocol.MirrorState.SYNCED]
 
-        try:
-            until("the source is synced and shown", is_synced, seconds)
-        except AssertionError as exc:
-            raise AssertionError(f"{exc}: {self.hub.last}\n{self.log[-3000:]}") from exc
+        self.until("the source is synced and shown", is_synced, seconds)
         self.until_ready(seconds)
 
     def engine_pid(self, name: str) -> int:
