@@ -1,13 +1,77 @@
-"""The hub's own work, in a thread beside the API."""
+"""The hub's own work, in a thread beside the API: once a second it looks at every group and at what is due.
+
+Each step stands alone: one that fails is logged and tried again a second later, and keeps none of the others waiting.
+Several hub replicas may run this at once; every write is won by one of them.
+"""
 
 from __future__ import annotations
 
+import datetime
+import functools
+import logging
 import threading
+from collections.abc import Callable
+from typing import Any
 
-from stationmaster.hub import context
+import sqlalchemy as sa
+
+from stationmaster.hub import context, logs
+from stationmaster.hub.api import retry_tokens
+from stationmaster.hub.jobs import silence, station_health
+from stationmaster.hub.services import group_view, job_runs, leaving, station_refresh, syncs, visibility
+
+INTERVAL_SECONDS = 1.0
+_HOUSEKEEPING = datetime.timedelta(minutes=1)
+
+
+class Scheduler:
+    """What one hub process does by itself. ``tick`` is one round; it keeps only when the process began."""
+
+    def __init__(self, hub: context.Hub) -> None:
+        self._hub = hub
+        self._started = hub.clock.monotonic()
+        self._time_kept: datetime.datetime | None = None
+
+    def tick(self) -> None:
+        """One round."""
+        now = self._hub.clock.now()
+        # R8: a hub that was away has heard nobody for as long; it first listens for one liveness period.
+        is_settled = self._hub.clock.monotonic() - self._started >= self._hub.times.liveness.total_seconds()
+        self._do("look at the groups", lambda: self._look_at_groups(now, is_settled=is_settled))
+        self._do("run scheduled jobs", lambda: job_runs.run_due(self._hub, now))
+        if self._time_kept is None or now - self._time_kept >= _HOUSEKEEPING:
+            self._time_kept = now
+            self._do("keep house", lambda: self._keep_house(now))
+
+    def _look_at_groups(self, now: datetime.datetime, *, is_settled: bool) -> None:
+        with self._hub.store.read() as tx:
+            heads = group_view.group_heads(tx)
+        for head in heads:
+            action = f"look at the group {head.hostname_key}"
+            self._do(action, functools.partial(self._look_at, now, head, is_settled=is_settled))
+
+    def _look_at(self, now: datetime.datetime, head: sa.Row[Any], *, is_settled: bool) -> None:
+        view = visibility.step_group(self._hub, now, head, is_settled=is_settled)
+        station_health.tell_changes(self._hub, now, view)
+        syncs.follow_open(self._hub, now, head, view)
+        station_refresh.follow_open(self._hub, now, view)
+
+    def _keep_house(self, now: datetime.datetime) -> None:
+        store = self._hub.store
+        store.transact(lambda tx: retry_tokens.forget_expired(tx, now))
+        store.transact(lambda tx: leaving.finish_overdue(tx, now, self._hub))
+        store.transact(lambda tx: syncs.fail_without_station(tx, now))
+        store.transact(lambda tx: silence.tell_of_silent_targets(tx, now, self._hub))
+
+    def _do(self, action: str, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception:  # noqa: BLE001 - the edge of a loop: tried again in a second
+            logs.write("scheduler step failed", level=logging.ERROR, is_traced=True, action=action)
 
 
 def run(hub: context.Hub, stop: threading.Event) -> None:
     """Until ``stop`` is set."""
-    del hub
-    stop.wait()
+    scheduler = Scheduler(hub)
+    while not stop.wait(INTERVAL_SECONDS):
+        scheduler.tick()

@@ -7,7 +7,7 @@ station answers with the number it is at. A request ends when every station in r
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -62,12 +62,24 @@ def open_sync(
 
 def follow_syncs(tx: sa.Connection, now: datetime.datetime, hub: context.Hub, view: group_view.GroupView) -> None:
     """Bring the open sync requests of a group to where its stations are."""
-    member_ids = [member.id for member in view.members]
-    table = schema.work_requests.c
-    rows = work_requests.open_requests(tx, table.operation_type == OPERATION, table.station_id.in_(member_ids))
+    rows = _open_of(tx, view)
     for row in rows:
         numbers = _numbers(tx, row.id)
         _follow(tx, now, row, sync_progress.judge(_progress(view, numbers, group_view.limits_of(hub))))
+
+
+def follow_open(hub: context.Hub, now: datetime.datetime, head: sa.Row[Any], view: group_view.GroupView) -> None:
+    """`follow_syncs` on a fresh view, in a transaction of its own, when there is something to follow."""
+    with hub.store.read() as tx:
+        is_any = bool(_open_of(tx, view))
+    if is_any:
+        hub.store.transact(lambda tx: follow_syncs(tx, now, hub, group_view.view_group(tx, now, head)))
+
+
+def _open_of(tx: sa.Connection, view: group_view.GroupView) -> Sequence[sa.Row[Any]]:
+    member_ids = [member.id for member in view.members]
+    table = schema.work_requests.c
+    return work_requests.open_requests(tx, table.operation_type == OPERATION, table.station_id.in_(member_ids))
 
 
 def _numbers(tx: sa.Connection, work_request_id: str) -> dict[str, int]:
