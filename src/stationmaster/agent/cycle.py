@@ -136,6 +136,7 @@ class Cycle:
 
     def _converge(self) -> None:
         """Plan, do one step, look again; what is done is then told to the hub."""
+        self._problems["keys"] = self._instance.fetch_keys()
         while steps := plan.plan_steps(self._instance.snapshot(is_repoint_tried=self._is_repoint_tried)):
             for step in steps:
                 self._apply(step)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from stationmaster.agent import connection, doors, inventory, pins, plan, rehearsal, repositories, state
+from stationmaster.agent import connection, doors, inventory, pins, plan, rehearsal, repositories, source_keys, state
 from stationmaster.agent.package_managers import base, choice
 from stationmaster.agent.steps import outcome, write_repositories
 from stationmaster.api_client import keys, session
@@ -35,8 +35,21 @@ class Instance:
         return path if path.exists() else None
 
     def desired(self) -> InstanceDesired | None:
-        """What the hub last said."""
-        return self.state.read(DESIRED, InstanceDesired)
+        """What the hub last said, with the keys that the mirror holds."""
+        said = self.state.read(DESIRED, InstanceDesired)
+        return source_keys.complete(said, self._kept_keys()) if said is not None else None
+
+    def fetch_keys(self) -> list[Problem]:
+        """Bring the keys that the mirror holds; what stands against it."""
+        said = self.state.read(DESIRED, InstanceDesired)
+        address = self.state.address().client_address or (said.address if said is not None else None)
+        if said is None or address is None:
+            return []
+        kept = self._kept_keys()
+        found, problems = source_keys.fetch_keys(address, source_keys.sources_without(said), kept.keys, self.ca_file)
+        if found != kept:
+            self.state.write(source_keys.FILE, found)
+        return problems
 
     def open_session(self) -> session.Session:
         """The way to the hub over the address in use, signed as this instance."""
@@ -144,6 +157,9 @@ class Instance:
         stamp = "" if problems else manager.database_stamp()
         self.state.write(inventory.FILE, state.SeenInventory(stamp, now, taken, acknowledged))
         return problems
+
+    def _kept_keys(self) -> source_keys.KeptKeys:
+        return self.state.read(source_keys.FILE, source_keys.KeptKeys) or source_keys.KeptKeys()
 
     def _note_answered(self, found: pins.Pins) -> None:
         applied = self.state.read("applied.json", state.Applied) or state.Applied()

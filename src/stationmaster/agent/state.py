@@ -9,6 +9,7 @@ desired.json    what the hub last said this instance should be
 applied.json    what of that is done, and which sources have answered
 inventory.json  the packages as last seen, and when
 repos.json      files written below the root, with what was there before
+source-keys.json  keys of sources, as the mirror serves them
 spool/          reports of jobs (``spool``)
 """
 
