@@ -1,0 +1,279 @@
+"""A fleet that speaks the protocol and does nothing: stations and agents of the tests, on each database."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import oci
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from stationmaster.api_client import keys, session
+from stationmaster.host import http
+from stationmaster.hub.jobs import loop
+from stationmaster.model import protocol, response_file, signing
+
+OWN = "/stationmaster/v1"
+ROOT_TIME = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+FACTS = protocol.Facts(
+    host_name="web01",
+    os_name="Debian GNU/Linux",
+    os_version="12",
+    kernel_version="6.1",
+    architecture="x86_64",
+    package_manager=protocol.PackageManager.APT,
+    agent_version="0.1",
+)
+
+
+@dataclasses.dataclass
+class Machine:
+    """A registered machine that signs with its own key."""
+
+    live: Any
+    key: rsa.RSAPrivateKey
+    answer: protocol.RegistrationAnswer
+
+    def post(self, path: str, body: msgspec.Struct | None = None) -> session.Answer:
+        key_id = signing.KeyId(
+            self.answer.tenancy_id, self.answer.managed_instance_id, keys.fingerprint(self.key.public_key())
+        )
+        talk = session.Session(self.live.endpoint, http.Http(), self.live.clock, key_id=key_id, key=self.key)
+        return talk.request("POST", path, body=body)
+
+
+@dataclasses.dataclass
+class FakeStation(Machine):
+    """What its volume holds is what the test says; it finishes the sync it was last asked for at once."""
+
+    held: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    problem: protocol.Problem | None = None
+    is_busy: bool = False
+    desired: protocol.StationDesired | None = None
+    digest: str = ""
+    visible: list[protocol.Visible] = dataclasses.field(default_factory=list)
+    last: protocol.HeartbeatAnswer | None = None
+    readiness: protocol.Readiness = protocol.Readiness.READY
+    age: float = 0.0
+
+    def beat(self) -> protocol.HeartbeatAnswer:
+        sources = [self._source(one) for one in self.desired.sources] if self.desired else []
+        report = protocol.StationHeartbeat(
+            time_sent=self.live.clock.now() - datetime.timedelta(seconds=self.age),
+            daemon_version="0.1",
+            addresses=["10.0.0.1"],
+            volume=protocol.VolumeReport(volume_id="v", directory="/mnt/mirror", is_writable=True),
+            readiness=self.readiness,
+            reasons=[],
+            sources=sources,
+            desired_digest=self.digest,
+            applied_digest=self.digest,
+        )
+        path = f"{OWN}/stations/{self.answer.station_id}/heartbeat"
+        self.last = self.post(path, report).decode(protocol.HeartbeatAnswer)
+        if self.last.desired is not None:
+            self.desired = self.last.desired
+        self.digest, self.visible = self.last.desired_digest, self.last.visible
+        return self.last
+
+    def _source(self, source: protocol.MirrorSource) -> protocol.SourceReport:
+        held = self.held.get(source.source_id, [])
+        shown = next((one for one in self.visible if one.source_id == source.source_id), None)
+        return protocol.SourceReport(
+            source_id=source.source_id,
+            state=protocol.MirrorState.SYNCED,
+            held=[
+                protocol.HeldGeneration(
+                    generation=one,
+                    is_fetchable=True,
+                    package_count=3,
+                    size_bytes=100,
+                    time_root=ROOT_TIME + datetime.timedelta(hours=int(one[1:])),
+                )
+                for one in held
+            ],
+            shown=shown if shown and shown.generation in held else None,
+            sync=protocol.SyncReport(
+                number=source.sync_number,
+                is_running=self.is_busy,
+                percentage=40 if self.is_busy else 100,
+                generation=held[-1] if held else None,
+                problem=self.problem,
+            ),
+        )
+
+
+@dataclasses.dataclass
+class FakeAgent(Machine):
+    """Checks in with what the test gives it."""
+
+    def check_in(self, **told: Any) -> protocol.CheckinAnswer:
+        message = protocol.Checkin(**{"time_sent": self.live.clock.now(), "facts": FACTS, **told})
+        path = f"{OWN}/managedInstances/{self.answer.managed_instance_id}/checkin"
+        return self.post(path, message).decode(protocol.CheckinAnswer)
+
+
+@dataclasses.dataclass
+class Fleet:
+    """A hub with people's clients, and what the tests add to it."""
+
+    live: Any
+    scheduler: loop.Scheduler
+    compartment_id: str
+
+    @classmethod
+    def on(cls, live: Any) -> Fleet:
+        scheduler = loop.Scheduler(live.hub)
+        scheduler._started -= 60  # a hub that has run for a while
+        return cls(live, scheduler, live.root_id)
+
+    def client(self, kind: Any) -> Any:
+        return self.live.client(kind)
+
+    @property
+    def stations(self) -> Any:
+        return self.client(oci.os_management_hub.ManagementStationClient)
+
+    @property
+    def instances(self) -> Any:
+        return self.client(oci.os_management_hub.ManagedInstanceClient)
+
+    @property
+    def work(self) -> Any:
+        return self.client(oci.os_management_hub.WorkRequestClient)
+
+    @property
+    def jobs(self) -> Any:
+        return self.client(oci.os_management_hub.ScheduledJobClient)
+
+    @property
+    def person(self) -> session.Session:
+        """Our own API, signed as the administrator."""
+        config = oci.config.from_file(str(self.live.oci_config))
+        key_id = signing.KeyId(config["tenancy"], config["user"], config["fingerprint"])
+        key = keys.load_private_key(Path(config["key_file"]))
+        return session.Session(self.live.endpoint, http.Http(), self.live.clock, key_id=key_id, key=key)
+
+    def tick(self, seconds: float = 0.0) -> None:
+        """The scheduler's round, ``seconds`` later."""
+        self.live.clock.shift += seconds
+        self.scheduler.tick()
+
+    def make_station(self, name: str = "StationA", hostname: str = "lb.example.com") -> Any:
+        models = oci.os_management_hub.models
+        details = models.CreateManagementStationDetails(
+            compartment_id=self.compartment_id,
+            display_name=name,
+            hostname=hostname,
+            proxy=models.CreateProxyConfigurationDetails(is_enabled=True, hosts=["10.0.0.0/8"], port="16080"),
+            mirror=models.CreateMirrorConfigurationDetails(directory="/mnt/mirror", port="17080", sslport="17443"),
+        )
+        return self.stations.create_management_station(details).data
+
+    def make_source(self, name: str = "app") -> Any:
+        models = oci.os_management_hub.models
+        details = models.CreatePrivateSoftwareSourceDetails(
+            compartment_id=self.compartment_id,
+            display_name=name,
+            os_family="ORACLE_LINUX_9",
+            arch_type="X86_64",
+            url=f"http://127.0.0.1:9/{name}/",
+            is_gpg_check_enabled=False,
+            is_mirror_sync_allowed=True,
+        )
+        client = self.client(oci.os_management_hub.SoftwareSourceClient)
+        return client.create_software_source(details).data
+
+    def make_profile(self, station_id: str, source_ids: list[str], name: str = "web") -> Any:
+        models = oci.os_management_hub.models
+        details = models.CreateSoftwareSourceProfileDetails(
+            compartment_id=self.compartment_id,
+            display_name=name,
+            registration_type="NON_OCI_LINUX",
+            management_station_id=station_id,
+            vendor_name="ORACLE",
+            os_family="ORACLE_LINUX_9",
+            arch_type="X86_64",
+            software_source_ids=source_ids,
+        )
+        return self.client(oci.os_management_hub.OnboardingClient).create_profile(details).data
+
+    def response_file(self, profile_id: str, **limits: int) -> response_file.ResponseFile:
+        answer = self.person.request("POST", f"{OWN}/profiles/{profile_id}/responseFile", body=limits)
+        return response_file.parse(answer.json()["content"])
+
+    def register(
+        self, registration_key: str, kind: protocol.MachineKind, key: rsa.RSAPrivateKey | None = None, **told: Any
+    ) -> tuple[rsa.RSAPrivateKey, protocol.RegistrationAnswer]:
+        key = key or keys.make_private_key()
+        request = protocol.RegistrationRequest(
+            registration_key=registration_key,
+            public_key=keys.public_pem(key.public_key()),
+            kind=kind,
+            facts=FACTS,
+            **told,
+        )
+        talk = session.Session(self.live.endpoint, http.Http(), self.live.clock)
+        answer = talk.request("POST", f"{OWN}/registrations", body=request)
+        return key, answer.decode(protocol.RegistrationAnswer)
+
+    def register_station(self, station: Any) -> FakeStation:
+        given = self.response_file(station.profile_id)
+        key, answer = self.register(given.registration_key, protocol.MachineKind.STATION, address="10.0.0.1")
+        return FakeStation(self.live, key, answer)
+
+    def register_agent(self, profile_id: str) -> FakeAgent:
+        given = self.response_file(profile_id)
+        key, answer = self.register(given.registration_key, protocol.MachineKind.INSTANCE)
+        return FakeAgent(self.live, key, answer)
+
+    def work_request(self, request_id: str) -> Any:
+        return self.work.get_work_request(request_id).data
+
+    def logs(self, request_id: str) -> list[str]:
+        return [one.message for one in self.work.list_work_request_logs(request_id).data.items]
+
+    def errors(self, request_id: str) -> list[tuple[str, str]]:
+        return [(one.code, one.message) for one in self.work.list_work_request_errors(request_id).data.items]
+
+    def events(self, kind: str) -> list[dict[str, Any]]:
+        found = self.person.request("GET", f"{OWN}/events", query={"kind": kind}).json()
+        return list(found["items"])
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
+    """On each database in turn."""
+    name = "live_hub" if request.param == "sqlite" else "live_postgres_hub"
+    with contextlib.suppress(ResourceWarning):
+        yield Fleet.on(request.getfixturevalue(name))
+
+
+@dataclasses.dataclass
+class Group:
+    """Two peers that mirror one source, and a profile that names the first."""
+
+    a: FakeStation
+    b: FakeStation
+    source: Any
+    profile: Any
+
+    def beat(self) -> None:
+        self.a.beat()
+        self.b.beat()
+
+
+@pytest.fixture
+def group(fleet: Fleet) -> Group:
+    first, second = fleet.make_station("StationA"), fleet.make_station("StationB", "LB.Example.com.")
+    source = fleet.make_source()
+    profile = fleet.make_profile(first.id, [source.id])
+    made = Group(fleet.register_station(first), fleet.register_station(second), source, profile)
+    made.beat()
+    return made
