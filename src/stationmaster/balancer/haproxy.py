@@ -35,8 +35,7 @@ class _Port:
     bind: str
     tiers: tuple[_Tier, ...]
     is_monitored: bool = False
-    connect_first: tuple[str, ...] = ()
-    connect_then: tuple[str, ...] = ()
+    checks_before: tuple[str, ...] = ()
 
 
 def render_haproxy(spec: balancer.BalancerSpec) -> dict[str, str]:
@@ -84,34 +83,27 @@ def _https_passed(spec: balancer.BalancerSpec) -> _Port:
 
 
 def _proxy(spec: balancer.BalancerSpec) -> _Port:
-    """First the station's readiness through nginx, then any answer at all from squid, which refuses the request.
+    """First any answer at all from squid, which refuses the request, then the station's readiness through nginx.
 
-    The second connection names its port in the backend, not per server; where stations differ in it, readiness alone
-    has to do, which covers squid a little later.
+    In this order: a 404 that "unready" is told by counts only in the last answer of a check. The first connection
+    names its port in the backend, not per server; where stations differ in it, readiness alone has to do, which covers
+    squid a little later.
     """
     lines = [(one, f"{one.shown_address}:{one.ports.proxy}") for one in spec.servers]
     proxies = {one.ports.proxy for one in spec.servers}
     mirrors = {one.ports.http for one in spec.servers}
-    first: tuple[str, ...] = ()
-    then: tuple[str, ...] = ()
-    options = "check"
+    bind = _bind(spec, spec.ports.proxy)
+    if len(proxies) != 1 or len(mirrors) != 1:
+        with_port = [(one, f"{where} port {one.ports.http}") for one, where in lines]
+        return _Port(PROXY, "Proxy", bind, _tiers(PROXY, with_port, "check", soft=True))
     header = " send-proxy" if spec.speaks_proxy else ""
-    if len(proxies) == len(mirrors) == 1:
-        first = (f"http-check connect port {mirrors.pop()}{header}",)
-        then = (
-            f"http-check connect port {proxies.pop()}{header}",
-            "http-check send meth HEAD uri http://squid.invalid/ ver HTTP/1.1 hdr Host squid.invalid",
-            "http-check expect rstatus ^[2345]",
-        )
-    elif proxies:
-        return _Port(PROXY, "Proxy", _bind(spec, spec.ports.proxy), _tiers_with_check_port(lines))
-    tiers = _tiers(PROXY, lines, options, soft=True)
-    return _Port(PROXY, "Proxy", _bind(spec, spec.ports.proxy), tiers, connect_first=first, connect_then=then)
-
-
-def _tiers_with_check_port(lines: Sequence[tuple[balancer.Server, str]]) -> tuple[_Tier, ...]:
-    with_port = [(one, f"{where} port {one.ports.http}") for one, where in lines]
-    return _tiers(PROXY, with_port, "check", soft=True)
+    checks = (
+        f"http-check connect port {proxies.pop()}{header}",
+        "http-check send meth HEAD uri http://squid.invalid/ ver HTTP/1.1 hdr Host squid.invalid hdr Connection close",
+        "http-check expect rstatus ^[2345]",
+        f"http-check connect port {mirrors.pop()}{header}",
+    )
+    return _Port(PROXY, "Proxy", bind, _tiers(PROXY, lines, "check", soft=True), checks_before=checks)
 
 
 def _tiers(name: str, lines: Sequence[tuple[balancer.Server, str]], options: str, *, soft: bool) -> tuple[_Tier, ...]:

@@ -205,6 +205,7 @@ class EngineProcess:
             self._processes.signal(pid, self._engine.stop_signal)
             if not self._wait_for_end(family, seconds=5.0):
                 self.kill(tuple(family))
+        self._kill_leftovers()
 
     def end(self, pids: tuple[int, ...]) -> None:
         """End processes that outlived their master."""
@@ -213,11 +214,24 @@ class EngineProcess:
         if not self._wait_for_end(frozenset(pids), seconds=1.0):
             self.kill(pids)
 
+    def kill_all(self) -> None:
+        """End the engine at once and whole, frozen or not."""
+        pid = self.pid()
+        if pid is not None:
+            self.kill(tuple(sorted(self._processes.family(pid), key=lambda one: one != pid)))
+        self._kill_leftovers()
+
     def kill(self, pids: tuple[int, ...]) -> None:
-        """End processes at once, frozen ones too."""
+        """End these processes at once."""
         for pid in pids:
             self._processes.signal(pid, signal.SIGKILL)
         self._wait_for_end(frozenset(pids), seconds=5.0)
+
+    def _kill_leftovers(self) -> None:
+        """A master may start a worker after its family was looked at, and before it ended itself."""
+        leftovers = self._leftovers()
+        if leftovers:
+            self.kill(leftovers)
 
     def _wait_for_end(self, pids: frozenset[int], *, seconds: float) -> bool:
         end = self._clock.monotonic() + seconds

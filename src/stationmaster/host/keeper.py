@@ -156,9 +156,7 @@ class Keeper:
 
     def restart_wedged(self) -> None:
         """End an engine that lives and does not answer, at once and whole; the next ``keep`` starts it."""
-        pid = self.pid()
-        if pid is not None:
-            self._process.kill(tuple(self._doors.processes.family(pid)))
+        self._process.kill_all()
 
     def reopen_logs(self, names: tuple[str, ...], *, limit_bytes: int) -> None:
         """Rename logs that grew beyond ``limit_bytes`` to ``<name>.1`` and let the program open new ones."""

@@ -45,7 +45,7 @@ class Answer:
 
 
 def fetch(
-    port: int,
+    where: int | tuple[str, int],
     path: str,
     *,
     source: str = "127.0.0.1",
@@ -54,8 +54,9 @@ def fetch(
     headers: dict[str, str] | None = None,
     timeout: float = 5.0,
 ) -> Answer:
-    """One request from ``source``, after a PROXY protocol line if one is given."""
-    with socket.create_connection(("127.0.0.1", port), timeout, source_address=(source, 0)) as connection:
+    """One request from ``source``, after a PROXY protocol line if one is given; a bare port is 127.0.0.1's."""
+    target = ("127.0.0.1", where) if isinstance(where, int) else where
+    with socket.create_connection(target, timeout, source_address=(source, 0)) as connection:
         lines = [f"{method} {path} HTTP/1.1", "Host: test", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in (headers or {}).items()]
         try:
@@ -79,6 +80,7 @@ class UnixHealth:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.status = 200
+        self.tier_status: int | None = None  # what ``tier=serving`` gets, where that is another answer
         self.asked: list[str] = []
         self._thaw = threading.Event()
         self._thaw.set()
@@ -101,8 +103,10 @@ class UnixHealth:
             def do_GET(self) -> None:
                 health._thaw.wait(5)
                 health.asked.append(self.path)
-                body = json.dumps({"readiness": "READY" if health.status == 200 else "NO", "reasons": []}).encode()
-                self.send_response(health.status)
+                is_tier = "tier=serving" in self.path and health.tier_status is not None
+                status = health.tier_status if is_tier and health.tier_status else health.status
+                body = json.dumps({"readiness": "READY" if status == 200 else "NO", "reasons": []}).encode()
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
