@@ -85,14 +85,16 @@ class Cycle:
         """Tell the hub, and write down what it says before anything is done about it."""
         told, checkin = self._to_tell(), self._make_checkin()
         opened = self._instance.open_session()
+        gateway, hub_url = self._state.address(), self._instance.identity.hub_url
         path = f"/stationmaster/v1/managedInstances/{self._instance.identity.managed_instance_id}/checkin"
-        try:
-            raw = connection.retry(
-                lambda: opened.request("POST", path, body=checkin), self._doors.clock,
-                seconds=seconds, jitter=self._doors.random,
-            )  # fmt: skip
-        except errors.PeerError as exc:
-            raise connection.explain(exc, self._state.address(), self._instance.identity.hub_url) from exc
+
+        def attempt() -> session.Answer:
+            try:
+                return opened.request("POST", path, body=checkin)
+            except errors.PeerError as exc:
+                raise connection.explain(exc, gateway, hub_url) from exc
+
+        raw = connection.retry(attempt, self._doors.clock, seconds=seconds, jitter=self._doors.random)
         answer = raw.decode(CheckinAnswer)
         self._told = told
         self._spool.settle(answer.acknowledged)

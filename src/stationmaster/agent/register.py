@@ -20,6 +20,10 @@ from stationmaster.host import files, network
 from stationmaster.model import errors, protocol, response_file
 
 _PATH = "/stationmaster/v1/registrations"
+_KEY_HINT = (
+    "A key serves a limited number of machines and days: `stationmaster profile response-file` makes a new one, from "
+    "a profile for instances."
+)
 _FILES = ("key.pem", "ca.pem", "address.conf", "agent.json")
 
 
@@ -117,8 +121,7 @@ def _ask(
     except session.HubRefusedError as exc:
         raise errors.CallerError(
             f"The hub refused the registration: {exc.message}",
-            hint="A key serves a limited number of machines and days: `stationmaster profile response-file` makes a "
-            "new one. The profile must be one for instances.",
+            hint=_KEY_HINT if "key" in exc.message.lower() else "",
             code=exc.code,
         ) from exc
     return answer.decode(protocol.RegistrationAnswer)

@@ -83,7 +83,7 @@ def show_value(value: Any, show: Show | None = None) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(show_value(one) for one in value)
-    return str(value)
+    return "; ".join(str(value).splitlines())
 
 
 def format_size(size_bytes: float) -> str:
