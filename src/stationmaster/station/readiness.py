@@ -57,7 +57,8 @@ def _findings(snapshot: snapshots.Snapshot, now_at: float, now: datetime.datetim
     if snapshot.desired.is_proxy_enabled:
         yield from _engine_findings("squid", snapshot.squid, now_at)
     yield from _certificate_findings(snapshot, snapshot.desired, now)
-    yield from _visible_findings(snapshot, snapshot.desired)
+    if snapshot.volume is not None and snapshot.volume.problem is None:  # else the volume is the reason, and is told
+        yield from _visible_findings(snapshot, snapshot.desired)
     yield from _contact_findings(snapshot, snapshot.desired, now_at)
     if snapshot.desired.is_draining:
         yield protocol.Readiness.LAST_RESORT, "Draining", "An operator is draining this station."

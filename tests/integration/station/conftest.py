@@ -141,7 +141,10 @@ class Station:
         self.until_ready(seconds)
 
     def engine_pid(self, name: str) -> int:
-        return int((self.state / name / f"{name}.pid").read_text())
+        """0 while there is none."""
+        with contextlib.suppress(OSError, ValueError):
+            return int((self.state / name / f"{name}.pid").read_text())
+        return 0
 
 
 def _triple(found: list[int]) -> protocol.Ports:
