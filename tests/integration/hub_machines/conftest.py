@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import datetime
-from collections.abc import Iterator
+import email.utils
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,13 @@ FACTS = protocol.Facts(
     package_manager=protocol.PackageManager.APT,
     agent_version="0.1",
 )
+
+
+@functools.lru_cache(maxsize=32)
+def machine_key(number: int) -> rsa.RSAPrivateKey:
+    """Keys take time to make, and a hub of one test knows nothing of another's."""
+    del number
+    return keys.make_private_key()
 
 
 @dataclasses.dataclass
@@ -126,6 +133,7 @@ class Fleet:
     live: Any
     scheduler: loop.Scheduler
     compartment_id: str
+    machines: int = 0
 
     @classmethod
     def on(cls, live: Any) -> Fleet:
@@ -211,7 +219,8 @@ class Fleet:
     def register(
         self, registration_key: str, kind: protocol.MachineKind, key: rsa.RSAPrivateKey | None = None, **told: Any
     ) -> tuple[rsa.RSAPrivateKey, protocol.RegistrationAnswer]:
-        key = key or keys.make_private_key()
+        self.machines += 1
+        key = key or machine_key(self.machines)
         request = protocol.RegistrationRequest(
             registration_key=registration_key,
             public_key=keys.public_pem(key.public_key()),
@@ -248,11 +257,14 @@ class Fleet:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def fleet(request: pytest.FixtureRequest) -> Iterator[Fleet]:
-    """On each database in turn."""
-    name = "live_hub" if request.param == "sqlite" else "live_postgres_hub"
-    with contextlib.suppress(ResourceWarning):
-        yield Fleet.on(request.getfixturevalue(name))
+def fleet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Fleet:
+    """On each database in turn. The SDK signs with the hub's clock, which the tests move by days."""
+    made = Fleet.on(request.getfixturevalue("live_hub" if request.param == "sqlite" else "live_postgres_hub"))
+    written = email.utils.formatdate
+    monkeypatch.setattr(
+        email.utils, "formatdate", lambda **options: written(made.live.clock.now().timestamp(), **options)
+    )
+    return made
 
 
 @dataclasses.dataclass

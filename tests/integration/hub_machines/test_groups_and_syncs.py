@@ -227,6 +227,7 @@ def test_a_station_that_died_does_not_block_a_sync(fleet: Any, group: Any) -> No
 
 
 def test_health_changes_are_events(fleet: Any, group: Any) -> None:
+    group.beat()
     fleet.tick()
     fleet.tick(60)
     turns = [(one["resourceName"], one["data"]["healthState"]) for one in fleet.events("STATION_HEALTH_CHANGED")]
