@@ -57,8 +57,11 @@ class Syncs:
 
     def start(self, source: protocol.MirrorSource, number: int) -> None:
         """Queue a sync; one that waits or runs already is enough."""
+        former = self._board.read().syncs.get(source.source_id, snapshots.SyncView())
         self._change(source.source_id, is_queued=True, number=number)
-        self._work.start(source.source_id, lambda: self._run(source, number))
+        if not self._work.start(source.source_id, lambda: self._run(source, number)):
+            # The thread of the last one has told how it ended, and has not ended itself: the next look starts this one.
+            self._change(source.source_id, is_queued=former.is_queued, number=former.number)
 
     def close(self) -> None:
         """Start no more; running ones see the stop event."""
