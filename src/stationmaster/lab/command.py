@@ -24,7 +24,7 @@ import click
     metavar="DIR",
     help="Where labs lie, and what they keep for later ones.",
 )
-@click.option("--down", is_flag=True, help="Remove every lab that was kept or left, and do nothing else.")
+@click.option("--down", is_flag=True, help="Remove every lab that was kept or left behind, and do nothing else.")
 def demo(*, part: str, keep: bool, directory: Path, down: bool) -> int:
     """Build a lab of network namespaces on this machine and run the HA guide in it, with the real programs.
 

@@ -21,6 +21,10 @@ NEEDED_PROGRAMS = (
     *("apt-get", "apt-ftparchive", "dpkg-deb"),
 )
 _KEPT = "kept"
+_ABOUT_REQUESTS = (
+    "HTTPS and proxy pass this balancer as TCP: what was on its way to a station when that froze is lost. Package "
+    "managers and agents ask again, so no operation need fail with it."
+)
 
 
 class Part(enum.StrEnum):
@@ -46,6 +50,8 @@ def run(part: Part, reporter: show.Reporter, *, is_kept: bool = False, base: Pat
             reporter.table("What the instances met (measured)", columns, rows)
             for words in outcome.failures():
                 reporter.say(f"failed: {words}")
+            if any(outcome.effect(event, failures.REQUESTS).failed for event in outcome.events):
+                reporter.say(_ABOUT_REQUESTS)
             if is_kept:
                 _leave(world)
                 is_left = True
@@ -70,8 +76,8 @@ def tidy(base: Path = record.BASE) -> list[str]:
 
 
 def take_down(base: Path = record.BASE) -> list[str]:
-    """Remove every lab there is, kept or running; returns their ids."""
-    return lab.remove_leftovers(base, including_running=True)
+    """Remove every lab whose process has ended, kept or not; returns their ids. One that runs ends with Ctrl-C."""
+    return lab.remove_leftovers(base)
 
 
 def _run_guide(world: World) -> failures.Outcome:

@@ -81,22 +81,22 @@ def run(world: World, blows: Sequence[Blow]) -> Outcome:
 
 
 def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
-    """Columns and rows of the closing table, from measurements alone."""
-    columns = ["event", "operations done", "failed", "longest stall", "requests done", "failed", "longest stall",
-               "noticed after", "back after"]  # fmt: skip
-    rows = []
+    """Columns (one per event) and rows of the closing table, from measurements alone."""
+    rows: dict[str, list[str]] = {}
     for event in outcome.events:
         operations, requests = outcome.effect(event, OPERATIONS), outcome.effect(event, REQUESTS)
-        rows.append(
-            [
-                event.name,
-                *(str(operations.done), str(operations.failed), _stall(operations)),
-                *(str(requests.done), str(requests.failed), _stall(requests)),
-                _seconds(event.seconds_until_noticed),
-                _seconds(event.seconds_until_returned),
-            ]
-        )
-    return columns, rows
+        for name, value in (
+            ("dnf, apt and agent operations done", str(operations.done)),
+            ("  failed", str(operations.failed)),
+            ("  longest stall", _stall(operations)),
+            ("single requests on the three ports done", str(requests.done)),
+            ("  failed, nothing tried again", str(requests.failed)),
+            ("  longest stall of a request", _stall(requests)),
+            ("balancer took the station out after", _seconds(event.seconds_until_noticed)),
+            ("balancer took it back after", _seconds(event.seconds_until_returned)),
+        ):
+            rows.setdefault(name, []).append(value)
+    return ["", *(event.name for event in outcome.events)], [[name, *values] for name, values in rows.items()]
 
 
 def instance_workers(world: World) -> list[load.Worker]:

@@ -114,11 +114,11 @@ def remove_lab(made: record.LabRecord, *, keep_files: bool = False) -> None:
         effects.remove_tree(directory)
 
 
-def remove_leftovers(base: Path = record.BASE, *, including_running: bool = False) -> list[str]:
-    """Remove the labs of processes that have ended, or with ``including_running`` all; returns their ids."""
+def remove_leftovers(base: Path = record.BASE) -> list[str]:
+    """Remove the labs of processes that have ended; returns their ids."""
     removed = []
     for made in record.find_records(base):
-        if including_running or not record.is_alive(made.owner):
+        if not record.is_alive(made.owner):
             remove_lab(made)
             removed.append(made.lab_id)
     return removed

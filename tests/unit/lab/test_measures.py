@@ -52,9 +52,10 @@ def test_the_table_shows_what_was_measured() -> None:
     quiet = [Operation("agent", 90.0, 91.0), Operation("GET http", 90.0, 90.1)]
     struck = [Operation("agent", 200.0, 203.0, "exit 1"), Operation("GET http", 201.0, 201.6)]
     columns, rows = failures.table(failures.Outcome((EVENT, never), (*quiet, *struck)))
-    assert len(columns) == len(rows[0]) == len(rows[1])
-    assert rows[0][1:] == ["0", "0", "-", "0", "0", "-", "1.5 s", "6.0 s"]
-    assert rows[1][1:] == ["0", "1", "2.00 s (agent)", "1", "0", "0.50 s (GET http)", "never", "never"]
+    assert columns == ["", "StationB killed", "StationA frozen"]
+    assert [row[1] for row in rows] == ["0", "0", "-", "0", "0", "-", "1.5 s", "6.0 s"]
+    stalls = ("2.00 s (agent)", "0.50 s (GET http)")
+    assert [row[2] for row in rows] == ["0", "1", stalls[0], "1", "0", stalls[1], "never", "never"]
     assert failures.Outcome((EVENT,), tuple(struck)).failed_operations() == 1
 
 
