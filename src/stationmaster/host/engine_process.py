@@ -54,6 +54,8 @@ class EngineProcess:
         """One look, as a value."""
         pid = self.pid()
         missing, taken = self._look_at_ports(pid, wanted)
+        if taken and pid is not None and self.pid() != pid:
+            return self.observe(wanted)  # the master died while we looked: its workers seemed to be strangers
         # Looking for leftovers reads all processes, so only where it matters: not beside a master that lives.
         leftovers = self._leftovers() if pid is None and (wanted is None or taken) else ()
         return engines.Observed(

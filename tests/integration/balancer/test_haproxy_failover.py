@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import http.client
+import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -160,3 +163,20 @@ def test_a_body_in_flight_survives_the_loss_of_the_other_station(group: groups.G
 def _whole(group: groups.Group, url: str) -> None:
     answer: loopback.Answer = group.fetch(url)
     assert len(answer.body) == 8 << 20
+
+
+def test_a_station_that_is_cut_off_costs_no_get() -> None:
+    script = Path(__file__).with_name("cut_off.py")
+    command = ["unshare", "-n", "sh", "-c", 'ip link set lo up && exec "$0" "$1"', sys.executable, script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    operations, failures, stall = found["http"]
+    assert operations > 100
+    assert failures == 0
+    assert stall < STALL
+    operations, failures, stall = found["proxy"]
+    assert operations > 20
+    assert failures <= 6
+    assert stall < STALL
+    assert found["late"] == 0

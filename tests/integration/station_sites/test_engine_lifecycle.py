@@ -18,7 +18,7 @@ from stationmaster.host import engine as engines
 from stationmaster.host import engine_process, keeper
 from stationmaster.host import programs as host_programs
 from stationmaster.station.sites import program
-from stationmaster.testing import loopback, sites
+from stationmaster.testing import groups, loopback, sites
 
 CLIENT = "127.0.0.2"
 LIST = f"/m/{sites.SOURCE}"
@@ -189,6 +189,40 @@ def test_two_stations_on_one_machine_have_equal_ports_on_their_own_addresses(doo
         for place in (one, other):
             answer = loopback.fetch((place.address, place.direct.http), LIST, source=CLIENT)
             assert answer.status == 200
+
+
+def test_a_directory_that_nginx_may_not_enter_is_named(place: sites.Place, doors: engine_process.Doors) -> None:
+    place.mirror.chmod(0o700)
+    site = program.NginxSite(place.nginx_spec(), doors)
+    kept = site.keep(place.nginx_spec())
+    assert kept.is_running
+    assert kept.problem is not None
+    assert f"www-data, who may not enter {place.mirror}," in kept.problem.message
+    place.mirror.chmod(0o755)
+    assert site.keep(place.nginx_spec()).problem is None
+
+
+def test_both_families_of_addresses(place: sites.Place, doors: engine_process.Doors) -> None:
+    both = ("0.0.0.0", "::")
+    nginx, squid = place.nginx_spec(listen=both), place.squid_spec(listen=both)
+    assert program.NginxSite(nginx, doors).keep(nginx).problem is None
+    assert program.SquidSite(squid, doors).keep(squid).problem is None
+    assert loopback.fetch(place.direct.http, LIST, source=CLIENT).status == 200
+    for port in (place.direct.http, place.direct.proxy):
+        with socket.create_connection(("::1", port), 5) as connection:
+            connection.sendall(b"GET http://x/ HTTP/1.0\r\n\r\n")
+            assert b" 403 " in connection.recv(200)
+
+
+def test_reload_refuses_nobody(place: sites.Place, site: program.NginxSite) -> None:
+    def get() -> None:
+        assert loopback.fetch(place.direct.http, LIST, source=CLIENT).status == 200
+
+    with groups.load(get) as tally:
+        for number in range(5):
+            assert site.keep(place.nginx_spec(balancer_addresses=(f"127.0.0.{number + 20}",))).is_changed
+    assert tally.done > 20
+    assert tally.failures == []
 
 
 def test_logs_that_grew_are_put_aside(place: sites.Place, site: program.NginxSite) -> None:

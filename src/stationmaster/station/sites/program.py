@@ -5,8 +5,10 @@ The steps and their order are ``host.engine``'s, the doing ``host.keeper``'s; he
 
 from __future__ import annotations
 
+import dataclasses
+
+from stationmaster.host import access, engine_process, keeper
 from stationmaster.host import engine as engines
-from stationmaster.host import engine_process, keeper
 from stationmaster.model import errors
 from stationmaster.station.sites import nginx, squid
 from stationmaster.station.sites import spec as site_spec
@@ -51,12 +53,19 @@ class NginxSite:
     def __init__(self, spec: site_spec.NginxSpec, doors: engine_process.Doors) -> None:
         self._files = doors.files
         self.keeper = keeper.Keeper(nginx_engine(spec), doors)
+        self._closed: errors.HostError | None = None
+        self._is_looked_at = False
 
     def keep(self, spec: site_spec.NginxSpec) -> keeper.Kept:
         """Bring nginx to ``spec``, whose state directory must be the one this was made for. Never raises for nginx."""
         for directory in (spec.directory / "tmp", spec.log, spec.www, spec.serving):
             self._files.make_directory(directory)
         kept = self.keeper.keep(wanted_nginx(spec))
+        if kept.problem is None and (kept.is_changed or not self._is_looked_at or self._closed):
+            # Not every time: on a volume that hangs, looking hangs, and nginx must be kept meanwhile.
+            self._closed, self._is_looked_at = _closed_to_user(spec), True
+        if kept.problem is None:
+            kept = dataclasses.replace(kept, problem=self._closed)
         self.keeper.reopen_logs(("nginx-access.log", "nginx-error.log"), limit_bytes=_LOG_LIMIT_BYTES)
         return kept
 
@@ -96,6 +105,22 @@ class SquidSite:
         for path in spec.directory.glob("hosts-*"):
             if path.name not in named:
                 self._files.remove(path)
+
+
+def _closed_to_user(spec: site_spec.NginxSpec) -> errors.HostError | None:
+    """The reason, when nginx starts and then answers 403 or 404 to everybody: its workers cannot get to the files."""
+    for what, path in (("state", spec.www), ("mirror", spec.mirror_directory)):
+        try:
+            closed = access.first_closed_directory(path, spec.user) if spec.user is not None else None
+        except LookupError:
+            return None
+        if closed is not None:
+            return errors.HostError(
+                f"nginx serves as the user {spec.user}, who may not enter {closed}, where the {what} directory lies.",
+                hint=f"Let others search it (chmod o+x {closed}), or choose a directory elsewhere.",
+                code="DirectoryClosed",
+            )
+    return None
 
 
 def wanted_nginx(spec: site_spec.NginxSpec) -> engines.Wanted:

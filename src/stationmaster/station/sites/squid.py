@@ -37,8 +37,8 @@ def render_squid(spec: site_spec.SquidSpec) -> SquidFiles:
         service_name=spec.service_name,
         directory=spec.directory,
         user=spec.user,
-        direct_ports=[f"{addresses.url_host(one)}:{spec.direct.proxy}" for one in spec.listen],
-        balancer_ports=[f"{addresses.url_host(one)}:{spec.balancer.proxy}" for one in spec.listen],
+        direct_ports=_endpoints(spec.listen, spec.direct.proxy),
+        balancer_ports=_endpoints(spec.listen, spec.balancer.proxy),
         balancer_addresses=site_spec.sorted_addresses(spec.balancer_addresses),
         permitted=site_spec.sorted_networks(spec.permitted),
         hub_names=sorted({addresses.canonical_host(name) for name in spec.hub.names}),
@@ -53,6 +53,13 @@ def render_squid(spec: site_spec.SquidSpec) -> SquidFiles:
 def squid_ports(spec: site_spec.SquidSpec) -> tuple[int, ...]:
     """The ports that answer once this configuration is in force."""
     return (spec.direct.proxy, spec.balancer.proxy)
+
+
+def _endpoints(listen: tuple[str, ...], port: int) -> list[str]:
+    """Where to listen; a bare port is every address of both families, which squid takes with one socket, not two."""
+    if {"0.0.0.0", "::"} <= set(listen):  # noqa: S104 - compared with, not bound to
+        return [str(port)]
+    return [f"{addresses.url_host(one)}:{port}" for one in listen]
 
 
 def _hosts(hub: site_spec.HubTarget) -> str:
