@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import logging
@@ -110,7 +111,8 @@ def _run(hub: context.Hub, server: uvicorn.Server, renew: Callable[[], None]) ->
         thread.start()
     logs.write("serving", url=hub.public_url, address=f"{server.config.host}:{server.config.port}")
     try:
-        server.run()
+        with contextlib.suppress(SystemExit):  # uvicorn's way to say that it could not listen
+            server.run()
     finally:
         stop.set()
         threads[0].join(_GRACE_SECONDS)

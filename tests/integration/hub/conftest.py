@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import email.utils
+import http.client
+import json
+import pathlib
 from typing import Any
 
 import oci
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from oci.os_management_hub import models
 
+from stationmaster.api_client import keys
 from stationmaster.hub.db import schema
+from stationmaster.model import signing
 
 
 @dataclasses.dataclass
@@ -108,6 +115,86 @@ def api_of(live: Any) -> Api:
         live.client(hub.OnboardingClient),
         live.client(hub.SoftwareSourceClient),
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class Got:
+    """An answer as it came over the wire."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def code(self) -> str:
+        """The code of an error body, which has nothing beside code and message."""
+        error = json.loads(self.body)
+        assert set(error) == {"code", "message"}
+        return str(error["code"])
+
+    @property
+    def message(self) -> str:
+        return str(json.loads(self.body)["message"])
+
+
+@dataclasses.dataclass
+class Wire:
+    """Requests made by hand, signed as a test says."""
+
+    live: Any
+    key_id: signing.KeyId
+    key: rsa.RSAPrivateKey
+
+    def headers(self, method: str, target: str, body: bytes = b"", **changes: str | None) -> dict[str, str]:
+        """Signed headers; ``changes`` (underscores for dashes) are made before signing, None leaves one out."""
+        found = {
+            "host": self.live.endpoint.removeprefix("http://"),
+            "date": email.utils.format_datetime(datetime.datetime.now(datetime.UTC), usegmt=True),
+        }
+        if method in signing.BODY_METHODS:
+            found |= {
+                "content-type": "application/json",
+                "content-length": str(len(body)),
+                "x-content-sha256": signing.body_digest(body),
+            }
+        for name, value in changes.items():
+            found.pop(name.replace("_", "-"), None)
+            if value is not None:
+                found[name.replace("_", "-")] = value
+        names = tuple(name for name in signing.signed_headers(method) if name in found or name.startswith("("))
+        return self.sign(method, target, found, names)
+
+    def sign(self, method: str, target: str, headers: dict[str, str], names: tuple[str, ...]) -> dict[str, str]:
+        signature = keys.sign(self.key, signing.signing_string(method, target, headers, names))
+        return headers | {"authorization": signing.format_authorization(self.key_id, names, signature)}
+
+    def send(self, method: str, target: str, body: bytes = b"", headers: dict[str, str] | None = None) -> Got:
+        """Exactly these headers; those of a signed request when none are given."""
+        wanted = self.headers(method, target, body) if headers is None else headers
+        connection = http.client.HTTPConnection(self.live.endpoint.removeprefix("http://"), timeout=20)
+        try:
+            connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)
+            for name, value in wanted.items():
+                connection.putheader(name, value)
+            connection.endheaders(body if method in signing.BODY_METHODS else None)
+            answer = connection.getresponse()
+            named = {name.lower(): value for name, value in answer.getheaders()}
+            return Got(answer.status, named, answer.read())
+        finally:
+            connection.close()
+
+
+def wire_of(live: Any) -> Wire:
+    """Signs as the administrator."""
+    config = oci.config.from_file(str(live.oci_config))
+    key_id = signing.KeyId(config["tenancy"], config["user"], config["fingerprint"])
+    return Wire(live, key_id, keys.load_private_key(pathlib.Path(config["key_file"])))
+
+
+@pytest.fixture
+def wire(live_hub: Any) -> Wire:
+    """Requests by hand to a hub on SQLite."""
+    return wire_of(live_hub)
 
 
 @pytest.fixture

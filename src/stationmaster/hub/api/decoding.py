@@ -50,9 +50,11 @@ def decode_body(route: routes.Route, content: bytes) -> Any:
     try:
         return _decoder(route.body).decode(content)
     except msgspec.DecodeError as exc:
+        _require_json(content)  # a type error may come before a syntax error further on, which says more
         raise failures.explain_undecodable(exc, what="body") from exc
-    except UnicodeDecodeError as exc:
-        raise errors.CallerError("The body is not UTF-8.", code="CannotParseRequest") from exc
+    except (UnicodeDecodeError, RecursionError):
+        _require_json(content)
+        raise
 
 
 def decode_query(route: routes.Route, query_string: str) -> Any:
@@ -75,6 +77,18 @@ def decode_query(route: routes.Route, query_string: str) -> Any:
         return msgspec.convert(found, type=route.query, strict=False)
     except msgspec.ValidationError as exc:
         raise failures.explain_undecodable(exc, what="query") from exc
+
+
+def _require_json(content: bytes) -> None:
+    try:
+        msgspec.json.decode(content)
+    except msgspec.DecodeError as exc:
+        place = f" (after byte {len(content)})" if "truncated" in str(exc) else ""
+        raise errors.CallerError(f"The body is not JSON: {exc}{place}.", code="CannotParseRequest") from exc
+    except UnicodeDecodeError as exc:
+        raise errors.CallerError("The body is not UTF-8.", code="CannotParseRequest") from exc
+    except RecursionError as exc:
+        raise errors.CallerError("The body is nested too deeply.", code="CannotParseRequest") from exc
 
 
 @functools.lru_cache(maxsize=512)
