@@ -8,7 +8,7 @@ import pytest_socket
 
 
 def test_unit_tests_cannot_open_sockets() -> None:
-    with pytest.raises(pytest_socket.SocketBlockedError):
+    with pytest.warns(UserWarning, match="socket"), pytest.raises(pytest_socket.SocketBlockedError):
         socket.create_connection(("127.0.0.1", 9))
 
 
