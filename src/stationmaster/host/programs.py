@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import os
 import shutil
@@ -124,12 +125,10 @@ class Programs:
         try:
             stdout, stderr = process.communicate(stdin, timeout)
         except subprocess.TimeoutExpired as exc:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            _kill(process)
             raise errors.ProgramFailedError(f"{argv[0]} did not end within {timeout:g} s and was killed.") from exc
         except BaseException:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            _kill(process)
             raise
         return Completed(argv, process.returncode, stdout, stderr)
 
@@ -159,6 +158,15 @@ class Programs:
                     f"Cannot start {argv[0]}: no such program.", hint=f"Install the package that provides {argv[0]}."
                 ) from exc
         return RunningProgram(process, argv)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a program and what it started; it may have ended by itself this very moment."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    # A daemon that it left in a session of its own may hold the pipes open for ever.
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=5.0)
 
 
 def signal_process(pid: int, number: signal.Signals) -> bool:

@@ -38,13 +38,13 @@ def add_second(world: World) -> None:
         scenario.wait_until_synced(world)
         for station in world.stations.values():
             station.wait_until_ready(60)
-    with world.show.step("Balancer: HAProxy from `balancer render`"):
-        scenario.start_balancer(world)
-    with world.show.step("Instances not yet re-pointed are still served by StationA"):
+    with world.show.step("Nobody answers at that name yet: instances keep to StationA, and are served"):
         for instance in world.instances.values():
             instance.check_in().require_success(f"The check-in of {instance.on.name}")
             require_repositories_at(instance, STATION_A)
             refresh(instance)
+    with world.show.step("Balancer: HAProxy from `balancer render`"):
+        scenario.start_balancer(world)
 
 
 def re_point(world: World) -> None:
