@@ -11,13 +11,12 @@ import logging
 import threading
 from collections.abc import Callable
 
-from stationmaster.balancer import spec as balancer
 from stationmaster.host import clock as host_clock
-from stationmaster.model import errors
+from stationmaster.model import errors, protocol
 
 _log = logging.getLogger(__name__)
 
-FetchView = Callable[[], balancer.BalancerView]
+FetchView = Callable[[], protocol.BalancerView]
 ReportAddresses = Callable[[tuple[str, ...]], None]
 
 
@@ -48,7 +47,7 @@ class Follower:
         self._reported: tuple[str, ...] = ()
         self._reported_at = float("-inf")
         self._problem = ""
-        self.newest: balancer.BalancerView | None = None
+        self.newest: protocol.BalancerView | None = None
 
     def run(self, stop: threading.Event) -> None:
         """Once every ``pace.poll`` seconds."""
@@ -84,7 +83,7 @@ class Follower:
         self._problem = problem
 
 
-def is_acceptable(view: balancer.BalancerView, current: balancer.BalancerView | None) -> bool:
+def is_acceptable(view: protocol.BalancerView, current: protocol.BalancerView | None) -> bool:
     """Whether to go over to ``view``: a hub that lost its stations must not take away a balancer that serves."""
     return (
         current is None or any(one.address for one in view.servers) or not any(one.address for one in current.servers)

@@ -17,7 +17,7 @@ import msgspec
 from stationmaster.balancer import follow, local_addresses, program
 from stationmaster.balancer import spec as balancer
 from stationmaster.host import engine_process, files, keeper
-from stationmaster.model import errors
+from stationmaster.model import errors, protocol
 
 _log = logging.getLogger(__name__)
 _TICK_SECONDS = 0.1
@@ -93,7 +93,7 @@ class BalancerRun:
             self._looked_at = now
             self._keep(wanted)
 
-    def _accept(self, view: balancer.BalancerView | None) -> None:
+    def _accept(self, view: protocol.BalancerView | None) -> None:
         if view is None or view == self._view:
             return
         if not follow.is_acceptable(view, self._view):
@@ -151,7 +151,7 @@ class BalancerRun:
             self._silences = 0
             self.keeper.restart_wedged()
 
-    def _spec(self, view: balancer.BalancerView) -> balancer.BalancerSpec:
+    def _spec(self, view: protocol.BalancerView) -> balancer.BalancerSpec:
         settings = self._settings
         tls = read_tls(settings.certificate, settings.ca)
         return balancer.balancer_spec(view, bind=settings.bind, tls=tls, runtime=self._runtime)
@@ -164,7 +164,7 @@ class BalancerRun:
     def _view_path(self) -> Path:
         return self._settings.state_directory / "view.json"
 
-    def _read_view(self) -> balancer.BalancerView | None:
+    def _read_view(self) -> protocol.BalancerView | None:
         """What the hub said before we were started; a file that is damaged is as none."""
         text = files.read_text_or_none(self._view_path)
         if text is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import enum
 import hashlib
 import re
 import zlib
@@ -12,59 +11,15 @@ from typing import Any
 
 import msgspec
 
-from stationmaster.model import addresses, errors, ports
+from stationmaster.model import addresses, errors, ports, protocol
 
 _FULL_WEIGHT = 100
 
 
-class ServerState(enum.StrEnum):
-    """What the hub says of a station towards balancers."""
-
-    IN_ROTATION = "IN_ROTATION"
-    DRAINING = "DRAINING"
-    NO_ADDRESS = "NO_ADDRESS"
-
-
-class GroupPorts(msgspec.Struct, frozen=True, rename="camel"):
-    """The ports that clients know."""
-
-    proxy: int
-    mirror_http: int
-    mirror_https: int
-
-
-class StationPorts(msgspec.Struct, frozen=True, rename="camel"):
-    """Three ports of a station."""
-
-    proxy: int
-    http: int
-    https: int
-
-
-class ViewServer(msgspec.Struct, frozen=True, rename="camel"):
-    """A station as balancers see it. ``ports`` demand the PROXY protocol."""
-
-    station_id: str
-    display_name: str
-    address: str | None
-    ports: StationPorts
-    state: ServerState
-    direct_ports: StationPorts | None = None
-
-
-class BalancerView(msgspec.Struct, frozen=True, rename="camel"):
-    """The answer of ``GET /stationmaster/v1/groups/balancer``; fields that this release does not know are ignored."""
-
-    hostname: str
-    ports: GroupPorts
-    servers: list[ViewServer]
-    digest: str = ""
-
-
-def parse_view(answer: Any) -> BalancerView:
+def parse_view(answer: Any) -> protocol.BalancerView:
     """The view in a JSON value; PeerError when it is none."""
     try:
-        return msgspec.convert(answer, BalancerView, strict=False)
+        return msgspec.convert(answer, protocol.BalancerView, strict=False)
     except msgspec.ValidationError as exc:
         raise errors.PeerError(
             f"The hub's answer about the group is not what a balancer expects: {exc}.",
@@ -121,7 +76,7 @@ class BalancerSpec:
 
 
 def balancer_spec(
-    view: BalancerView,
+    view: protocol.BalancerView,
     *,
     bind: str = "*",
     tls: OwnTls | None = None,
@@ -133,7 +88,7 @@ def balancer_spec(
     return BalancerSpec(
         hostname=addresses.canonical_host(view.hostname),
         bind=bind,
-        ports=ports.PortTriple(view.ports.proxy, view.ports.mirror_http, view.ports.mirror_https),
+        ports=_triple(view.ports),
         servers=_servers(view, speaks_proxy=speaks_proxy),
         tls=tls,
         runtime=runtime,
@@ -141,18 +96,17 @@ def balancer_spec(
     )
 
 
-def _servers(view: BalancerView, *, speaks_proxy: bool) -> tuple[Server, ...]:
+def _servers(view: protocol.BalancerView, *, speaks_proxy: bool) -> tuple[Server, ...]:
     names: set[str] = set()
     numbers: set[int] = set()
     found = []
     for one in sorted(view.servers, key=lambda server: (server.display_name, server.station_id)):
-        if not one.address or one.state is ServerState.NO_ADDRESS:
+        if not one.address or one.state is protocol.ServerState.NO_ADDRESS:
             continue
-        used = one.ports if speaks_proxy or one.direct_ports is None else one.direct_ports
         name = _name(one, names)
         number = _number(one.station_id, numbers)
-        is_draining = one.state is ServerState.DRAINING
-        triple = ports.PortTriple(used.proxy, used.http, used.https)
+        is_draining = one.state is protocol.ServerState.DRAINING
+        triple = _triple(one.ports if speaks_proxy else one.direct_ports)
         address = addresses.canonical_host(one.address)
         if not addresses.is_address(address):
             raise errors.PeerError(f"The address {one.address!r} of {one.display_name} is no IP address.")
@@ -162,7 +116,11 @@ def _servers(view: BalancerView, *, speaks_proxy: bool) -> tuple[Server, ...]:
     return tuple(found)
 
 
-def _name(server: ViewServer, taken: set[str]) -> str:
+def _triple(given: protocol.Ports) -> ports.PortTriple:
+    return ports.PortTriple(given.proxy, given.http, given.https)
+
+
+def _name(server: protocol.BalancedServer, taken: set[str]) -> str:
     """The display name in HAProxy's characters; two stations of one name get the end of their OCIDs."""
     plain = re.sub(r"[^A-Za-z0-9_.-]+", "-", server.display_name).strip("-") or "station"
     return plain if plain not in taken else f"{plain}-{re.sub('[^A-Za-z0-9]', '', server.station_id)[-8:]}"

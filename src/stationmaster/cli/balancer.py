@@ -15,7 +15,7 @@ from stationmaster.cli import options
 from stationmaster.model import errors
 
 if TYPE_CHECKING:
-    from stationmaster.balancer import spec as balancer_spec
+    from stationmaster.model import protocol
 
 _HOSTNAME = click.option("--hostname", required=True, metavar="NAME", help="The group's name: its stations' hostname.")
 _COMPARTMENT = click.option("--compartment-id", metavar="OCID", help="Where the name is used in several compartments.")
@@ -70,7 +70,7 @@ def render(
     click.echo(render_view(view, kind, **chosen), nl=False)
 
 
-def render_view(view: balancer_spec.BalancerView, kind: str, **chosen: Any) -> str:
+def render_view(view: protocol.BalancerView, kind: str, **chosen: Any) -> str:
     """The text of one format; CallerError when an option does not go with it."""
     from stationmaster.balancer import haproxy, keepalived, nginx, run
     from stationmaster.balancer import spec as specs
@@ -155,7 +155,7 @@ def run(
             click.echo("HAProxy goes on balancing; the next `balancer run` takes it over.", err=True)
 
 
-def fetch_view(client: options.Client, hostname: str, compartment_id: str | None) -> balancer_spec.BalancerView:
+def fetch_view(client: options.Client, hostname: str, compartment_id: str | None) -> protocol.BalancerView:
     """The hub's view of the group."""
     from stationmaster.balancer import spec as specs
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from stationmaster.balancer import follow, run
 from stationmaster.balancer import spec as balancer
 from stationmaster.host import clock, engine_process, processes
-from stationmaster.model import errors
+from stationmaster.model import errors, protocol
 from stationmaster.station.sites import program, spec
 from stationmaster.testing import loopback, sites
 
@@ -103,11 +103,11 @@ class Group:
     node: run.BalancerRun
     state: Path
     ports: dict[str, int]
-    view: balancer.BalancerView | None
+    view: protocol.BalancerView | None
     reported: list[tuple[str, ...]]
     make_node: Callable[[], run.BalancerRun]
 
-    def say(self, view: balancer.BalancerView | None) -> None:
+    def say(self, view: protocol.BalancerView | None) -> None:
         """The hub says this from now on, and the balancer has heard it."""
         self.view = view
         self.node.follower.poll()
@@ -115,14 +115,14 @@ class Group:
 
     def fetch(self, path: str = LIST, *, source: str = CLIENT) -> loopback.Answer:
         """Over the mirror's HTTP port."""
-        return loopback.fetch(self.ports["mirrorHttp"], path, source=source)
+        return loopback.fetch(self.ports["http"], path, source=source)
 
     def fetch_tls(self, path: str = LIST) -> tuple[int, bytes]:
         """Over the mirror's HTTPS port, trusting the group's certificate."""
         context = ssl.create_default_context(cafile=str(self.stations.authority))
         context.check_hostname = False
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.ports["mirrorHttps"], timeout=8, source_address=(CLIENT, 0), context=context
+            "127.0.0.1", self.ports["https"], timeout=8, source_address=(CLIENT, 0), context=context
         )
         with contextlib.closing(connection):
             connection.request("GET", path)
@@ -136,7 +136,7 @@ class Group:
 
 def view_of(
     stations: Stations, group_ports: dict[str, int], states: dict[str, str] | None = None
-) -> balancer.BalancerView:
+) -> protocol.BalancerView:
     """The hub's answer; stations left out of ``states`` are not in it."""
     chosen = states if states is not None else {"first": "IN_ROTATION", "second": "IN_ROTATION"}
     servers = [
@@ -151,7 +151,9 @@ def view_of(
         for one in stations.both()
         if one.name in chosen
     ]
-    return balancer.parse_view({"hostname": HOSTNAME, "ports": group_ports, "servers": servers, "digest": "x"})
+    return balancer.parse_view(
+        {"hostname": HOSTNAME, "groupId": "g", "ports": group_ports, "servers": servers, "digest": "x"}
+    )
 
 
 @contextlib.contextmanager
@@ -222,7 +224,7 @@ def make_certificate(chain: Path, key: Path) -> None:
 def balanced(stations: Stations, state: Path, *, is_ending_tls: bool = False) -> Iterator[Group]:
     """A running balancer that has both stations in rotation."""
     numbers = loopback.free_ports(9)[6:]
-    group_ports = dict(zip(("proxy", "mirrorHttp", "mirrorHttps"), numbers, strict=True))
+    group_ports = dict(zip(("proxy", "http", "https"), numbers, strict=True))
     reported: list[tuple[str, ...]] = []
     settings = run.Settings(
         HOSTNAME,
@@ -233,7 +235,7 @@ def balanced(stations: Stations, state: Path, *, is_ending_tls: bool = False) ->
         pace=follow.Pace(poll=0.2, report=0.5),
     )
 
-    def fetch_view() -> balancer.BalancerView:
+    def fetch_view() -> protocol.BalancerView:
         if group.view is None:
             raise errors.PeerError("No answer from the hub.")
         return group.view

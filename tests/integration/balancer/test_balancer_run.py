@@ -191,7 +191,7 @@ def test_rendered_haproxy_serves_alone(group: groups.Group, tmp_path: Path) -> N
     running = subprocess.Popen(["haproxy", "-f", str(tmp_path / "haproxy.cfg")], stderr=subprocess.DEVNULL)
     try:
         assert groups.wait_until(
-            lambda: loopback.fetch(numbers["mirrorHttp"], groups.LIST, source=groups.CLIENT).status == 200
+            lambda: loopback.fetch(numbers["http"], groups.LIST, source=groups.CLIENT).status == 200
         )
     finally:
         running.kill()

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stationmaster.balancer import follow, haproxy, keepalived, local_addresses, nginx, spec
-from stationmaster.model import errors
+from stationmaster.model import errors, protocol
 
 GOLDEN = Path(__file__).parent / "golden"
 PORTS = {"proxy": 16081, "http": 17081, "https": 17444}
@@ -29,9 +29,11 @@ def server(letter: str, address: str | None, state: str = "IN_ROTATION", **chang
     return {**made, **changes}
 
 
-def view(*servers: dict[str, Any]) -> spec.BalancerView:
-    group_ports = {"proxy": 16080, "mirrorHttp": "17080", "mirrorHttps": 17443}
-    return spec.parse_view({"hostname": "Updates.Example.com.", "ports": group_ports, "servers": list(servers)})
+def view(*servers: dict[str, Any]) -> protocol.BalancerView:
+    group_ports = {"proxy": 16080, "http": "17080", "https": 17443}
+    return spec.parse_view(
+        {"hostname": "Updates.Example.com.", "groupId": "g", "ports": group_ports, "servers": list(servers)}
+    )
 
 
 USUAL = (server("a", "10.0.0.1"), server("b", "2001:db8::2", "DRAINING"), server("c", None, "NO_ADDRESS"))
