@@ -91,5 +91,5 @@ def require_equal_ports(ports: PortTriple, peers: Iterable[PortOwner]) -> None:
         raise errors.ConflictError(
             f"{name} {wanted} differs from {theirs} of the peer {peer.display_name} ({peer.station_id}): stations with "
             "the same hostname in the same compartment must use the same ports.",
-            hint=f"Use {theirs}, or change the ports of all peers together with `stationmaster ha change-ports`.",
+            hint=f"Use {theirs}, the port of the group, or another hostname.",
         )
