@@ -22,8 +22,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import NameOID
 
-from stationmaster.agent import register, state
 from stationmaster.agent import daemon as agent_daemon
+from stationmaster.agent import register, state
 from stationmaster.agent.doors import Doors
 from stationmaster.api_client import keys
 from stationmaster.host import clock, files, programs
@@ -40,7 +40,7 @@ DOORS = Doors(files.Files(), programs.Programs(), clock.SystemClock(), lambda: 0
 
 def free_port() -> int:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("0.0.0.0", 0))  # free at every address: the tests use two
         return probe.getsockname()[1]
 
 
@@ -59,22 +59,31 @@ class Mirror:
     def __init__(self, base: Path) -> None:
         self.www = base / "www"
         self.shown = 0
-        self.http_port, self.https_port = free_port(), free_port()
         for name in ("g", "m"):
             (self.www / name).mkdir(parents=True)
         (self.www / "healthz").write_text("ready\n")
         self.log = base / "access.log"
-        config = base / "nginx.conf"
-        config.write_text(
-            f"user root; worker_processes 1; pid {base}/nginx.pid; error_log {base}/error.log;\n"
-            "events { worker_connections 256; }\n"
-            f"http {{ access_log {self.log}; client_body_temp_path {base}/t1; proxy_temp_path {base}/t2;\n"
-            f"fastcgi_temp_path {base}/t3; uwsgi_temp_path {base}/t4; scgi_temp_path {base}/t5;\n"
-            f"server {{ listen 127.0.0.1:{self.http_port}; listen 127.0.0.1:{self.https_port}; root {self.www};\n"
-            "disable_symlinks off; location /m/ { default_type text/plain; } } }\n"
-        )
-        self.process = subprocess.Popen(["nginx", "-c", str(config), "-g", "daemon off;"])
-        wait_for(self.http_port)
+        self.process = self._start(base)
+
+    def _start(self, base: Path) -> subprocess.Popen[bytes]:
+        for _ in range(5):
+            self.http_port, self.https_port = free_port(), free_port()
+            config = base / "nginx.conf"
+            config.write_text(
+                f"user root; worker_processes 1; pid {base}/nginx.pid; error_log {base}/error.log;\n"
+                "events { worker_connections 256; }\n"
+                f"http {{ access_log {self.log}; client_body_temp_path {base}/t1; proxy_temp_path {base}/t2;\n"
+                f"fastcgi_temp_path {base}/t3; uwsgi_temp_path {base}/t4; scgi_temp_path {base}/t5;\n"
+                f"server {{ listen 127.0.0.1:{self.http_port}; listen 127.0.0.1:{self.https_port};\n"
+                f"listen 127.0.0.2:{self.http_port}; listen 127.0.0.2:{self.https_port}; root {self.www};\n"
+                "disable_symlinks off; location /m/ { default_type text/plain; } } }\n"
+            )
+            if subprocess.run(["nginx", "-t", "-q", "-c", str(config)], check=False).returncode != 0:
+                continue  # somebody else on this machine took the port in between
+            process = subprocess.Popen(["nginx", "-c", str(config), "-g", "daemon off;"])
+            wait_for(self.http_port)
+            return process
+        raise AssertionError("nginx does not start")
 
     def show(self, source: str, tree: Path, *, host: str = "127.0.0.1") -> Visible:
         """Make a tree the visible generation of a source."""
@@ -108,6 +117,7 @@ class FakeHub:
         self.is_inventory_wanted = False
         self.acknowledges = True
         self.left = False
+        self.refused_host = ""
         hub = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
@@ -160,7 +170,10 @@ class FakeHub:
             self.left = True
             return 200, None
         assert path == f"/stationmaster/v1/managedInstances/{INSTANCE}/checkin"
-        return 200, self.check_in(msgspec.json.decode(body, type=protocol.Checkin))
+        checkin = msgspec.json.decode(body, type=protocol.Checkin)
+        if checkin.address_in_use is not None and checkin.address_in_use.host == self.refused_host:
+            return 401, {"code": "NotAuthenticated", "message": "Not over this way."}
+        return 200, self.check_in(checkin)
 
     def check_signature(self, path: str, headers: dict[str, str], body: bytes) -> None:
         lower = {name.lower(): value for name, value in headers.items()}
@@ -199,6 +212,54 @@ class FakeHub:
         self.server.server_close()
 
 
+class ProxyServer(socketserver.ThreadingTCPServer):
+    """Listens for a ``Proxy``, whose switches its handler looks at."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+    proxy: "Proxy"
+
+
+class ProxyHandler(socketserver.BaseRequestHandler):
+    server: ProxyServer
+
+    def handle(self) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head:
+            piece = self.request.recv(4096)
+            if not piece:
+                return
+            head += piece
+        method, target, *_ = head.decode().split()
+        if method != "CONNECT":
+            self._refuse("400 Bad Request")
+        elif not self.server.proxy.is_permitted:
+            self._refuse("403 Forbidden")
+        else:
+            self._connect(target)
+
+    def _refuse(self, status: str) -> None:
+        self.request.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    def _connect(self, target: str) -> None:
+        host, _, port = target.rpartition(":")
+        try:
+            upstream = socket.create_connection((host, int(port)), 2)
+        except OSError:
+            self._refuse("503 Service Unavailable")
+            return
+        self.server.proxy.connects.append(target)
+        self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        with upstream:
+            pair = {self.request: upstream, upstream: self.request}
+            while True:
+                for ready in select.select(list(pair), [], [], 30)[0]:
+                    piece = ready.recv(65536)
+                    if not piece:
+                        return
+                    pair[ready].sendall(piece)
+
+
 class Proxy:
     """CONNECT to one place; closed it answers 403 as squid does, with the hub away 503."""
 
@@ -206,45 +267,11 @@ class Proxy:
         self.port = free_port()
         self.is_permitted = True
         self.connects: list[str] = []
-        proxy = self
+        self.start()
 
-        class Handler(socketserver.BaseRequestHandler):
-            def handle(self) -> None:
-                head = b""
-                while b"\r\n\r\n" not in head:
-                    piece = self.request.recv(4096)
-                    if not piece:
-                        return
-                    head += piece
-                target = head.split()[1].decode()
-                if not proxy.is_permitted:
-                    self.request.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n")
-                    return
-                host, _, port = target.rpartition(":")
-                try:
-                    upstream = socket.create_connection((host, int(port)), 2)
-                except OSError:
-                    self.request.sendall(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
-                    return
-                proxy.connects.append(target)
-                self.request.sendall(b"HTTP/1.1 200 Connection established\r\n\r\n")
-                with upstream:
-                    self._relay(upstream)
-
-            def _relay(self, upstream: socket.socket) -> None:
-                pair = {self.request: upstream, upstream: self.request}
-                while True:
-                    for ready in select.select(list(pair), [], [], 30)[0]:
-                        piece = ready.recv(65536)
-                        if not piece:
-                            return
-                        pair[ready].sendall(piece)
-
-        class Server(socketserver.ThreadingTCPServer):
-            allow_reuse_address = True
-            daemon_threads = True
-
-        self.server = Server(("127.0.0.1", self.port), Handler)
+    def start(self) -> None:
+        self.server = ProxyServer(("0.0.0.0", self.port), ProxyHandler)
+        self.server.proxy = self
         threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
 
     def stop(self) -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: ANN001, PLR0917 - what the fixtures of conftest are lies in a module that tests cannot import
 import subprocess
 from pathlib import Path
 

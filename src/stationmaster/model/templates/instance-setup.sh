@@ -39,6 +39,7 @@ Points this instance at $HOST: proxy $PROXY_PORT, mirror HTTP $HTTP_PORT, mirror
   --root DIR         file-system root whose repository files are changed (default: the one the agent manages, or /)
   --without-agent    edit the files, even where the command stationmaster is installed
   --dry-run          rehearse, and say what would change
+The hub has the last word: an address other than that of the instance's station lasts until the agent's next check-in.
 TEXT
 }
 
