@@ -15,7 +15,7 @@ from stationmaster.hub.api.wire.common import moment
 from stationmaster.hub.api.wire.sources import SoftwareSourceDetails
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import checkin, compartments, managed_instances, package_jobs
-from stationmaster.model import dispatch, protocol
+from stationmaster.model import dispatch, moments, protocol
 
 _SEPARATOR = "\n"
 
@@ -63,12 +63,13 @@ def update_all_in_compartment(call: Call, tx: sa.Connection) -> Answer:
 def list_installed(call: Call, tx: sa.Connection) -> Answer:
     """ListManagedInstanceInstalledPackages."""
     query = call.query(wire.PackagesQuery)
-    first, last = query.time_install_date_start, query.time_install_date_end
+    first = moments.as_utc_or_none(query.time_install_date_start)
+    last = moments.as_utc_or_none(query.time_install_date_end)
     found = [
         one
         for one in _inventory(call, tx).installed
-        if (first is None or (one.time_installed is not None and one.time_installed >= first))
-        and (last is None or (one.time_installed is not None and one.time_installed <= last))
+        if (first is None or (one.time_installed is not None and moments.as_utc(one.time_installed) >= first))
+        and (last is None or (one.time_installed is not None and moments.as_utc(one.time_installed) <= last))
     ]
     return _listed(call, tx, found, _shown_installed)
 

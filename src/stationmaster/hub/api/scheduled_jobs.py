@@ -15,7 +15,7 @@ from stationmaster.hub.api.wire.common import kept_tags, moment, moment_or_none,
 from stationmaster.hub.api.wire.instances import Collection
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import compartments, events, job_runs, jobs, managed_instances
-from stationmaster.model import errors
+from stationmaster.model import errors, moments
 
 _UNKNOWN_TARGETS = ("managed_instance_group_ids", "lifecycle_stage_ids", "dynamic_set_ids")
 
@@ -26,7 +26,8 @@ def create_job(call: Call, tx: sa.Connection) -> Answer:
     compartments.find(tx, details.compartment_id)
     operations = [_stored(one) for one in details.operations]
     jobs.require_operations(operations)
-    jobs.require_schedule(details.schedule_type, details.recurring_rule, details.time_next_execution)
+    first = moments.as_utc(details.time_next_execution)
+    jobs.require_schedule(details.schedule_type, details.recurring_rule, first)
     _require_targets(tx, details)
     job_id = jobs.insert_job(
         tx,
@@ -42,7 +43,7 @@ def create_job(call: Call, tx: sa.Connection) -> Answer:
         is_subcompartment_included=bool(details.is_subcompartment_included),
         operations=operations,
         retry_intervals=details.retry_intervals or [],
-        time_next_execution=details.time_next_execution,
+        time_next_execution=first,
         freeform_tags=details.freeform_tags or {},
         defined_tags=kept_tags(details.defined_tags),
         created_by=call.principal.id,
@@ -76,6 +77,8 @@ def update_job(call: Call, tx: sa.Connection) -> Answer:
     row = _matching(call, tx)
     details = call.body(wire.UpdateScheduledJobDetails)
     given = {name: value for name, value in msgspec.structs.asdict(details).items() if value is not None}
+    if details.time_next_execution is not None:
+        given["time_next_execution"] = moments.as_utc(details.time_next_execution)
     if details.operations is not None:
         given["operations"] = [_stored(one) for one in details.operations]
         if not row.is_restricted:
@@ -180,9 +183,9 @@ def _selected(query: wire.ScheduledJobsQuery) -> sa.Select[Any]:
     if query.display_name_contains:
         conditions.append(columns.display_name.icontains(query.display_name_contains, autoescape=True))
     if query.time_start is not None:
-        conditions.append(columns.time_next_execution >= query.time_start)
+        conditions.append(columns.time_next_execution >= moments.as_utc(query.time_start))
     if query.time_end is not None:
-        conditions.append(columns.time_next_execution <= query.time_end)
+        conditions.append(columns.time_next_execution <= moments.as_utc(query.time_end))
     absent = (query.managed_instance_group_id, query.lifecycle_stage_id, query.dynamic_set_id)
     if any(absent) or query.is_managed_by_autonomous_linux:
         conditions.append(sa.false())

@@ -16,6 +16,7 @@ from stationmaster.hub.api.wire.common import moment, moment_or_none
 from stationmaster.hub.api.wire.instances import Collection
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import reruns, work_requests
+from stationmaster.model import moments
 
 
 def get_request(call: Call, tx: sa.Connection) -> Answer:
@@ -110,9 +111,9 @@ def _selected(query: wire.WorkRequestsQuery) -> sa.Select[Any]:
     if query.display_name_contains:
         conditions.append(columns.display_name.icontains(query.display_name_contains, autoescape=True))
     if query.time_created_less_than is not None:
-        conditions.append(columns.time_created < query.time_created_less_than)
+        conditions.append(columns.time_created < moments.as_utc(query.time_created_less_than))
     if query.time_created_greater_than_or_equal_to is not None:
-        conditions.append(columns.time_created >= query.time_created_greater_than_or_equal_to)
+        conditions.append(columns.time_created >= moments.as_utc(query.time_created_greater_than_or_equal_to))
     if query.resource_id is not None:
         named = sa.cast(columns.resources, sa.Text).contains(query.resource_id, autoescape=True)
         conditions.append(sa.or_(columns.managed_instance_id == query.resource_id, named))

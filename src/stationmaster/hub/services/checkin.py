@@ -78,10 +78,11 @@ def _store_inventory(tx: sa.Connection, now: datetime.datetime, instance: sa.Row
     table = schema.instance_inventories
     query = sa.select(table.c.digest).where(table.c.managed_instance_id == instance.id)
     stored = tx.execute(query).scalar()
+    told_digest = work_requests.clean(told.inventory_digest, 64)
     if told.inventory is None:
-        return bool(told.inventory_digest) and stored != told.inventory_digest
+        return bool(told_digest) and stored != told_digest
     values = {
-        "digest": told.inventory_digest[:64],
+        "digest": told_digest,
         "time_received": now,
         "content": zstandard.compress(msgspec.json.encode(told.inventory)),
     }
@@ -107,8 +108,8 @@ def _store_facts(
         "is_reboot_required": told.is_reboot_required,
         "desired_digest": wanted_digest,
         "applied_digest": clean(told.applied_digest, 64),
-        "problems": msgspec.to_builtins(told.problems[:50]),
-        "address_in_use": msgspec.to_builtins(told.address_in_use) if told.address_in_use else None,
+        "problems": [_plain(problem) for problem in told.problems[:50]],
+        "address_in_use": _plain(told.address_in_use) if told.address_in_use else None,
     }
     if instance.lifecycle_state == "ONBOARDING":
         values["lifecycle_state"] = "ACTIVE"
@@ -118,6 +119,11 @@ def _store_facts(
         values["time_last_software_refresh"] = now
     table = schema.managed_instances
     tx.execute(table.update().where(table.c.id == instance.id).values(values))
+
+
+def _plain(message: msgspec.Struct) -> Any:
+    """As JSON that both databases take: PostgreSQL has no place for NUL."""
+    return msgspec.json.decode(msgspec.json.encode(message).replace(b"\\u0000", b""))
 
 
 def _dispatch(tx: sa.Connection, now: datetime.datetime, instance: sa.Row[Any]) -> list[protocol.Job]:

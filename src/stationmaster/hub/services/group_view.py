@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +14,10 @@ import sqlalchemy as sa
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import facts, mirror_lists
-from stationmaster.model import groups, protocol, rotation
+from stationmaster.model import groups, moments, protocol, rotation
+
+_GENERATION = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_HIGHEST = 2**30
 
 Reports = Mapping[str, tuple[datetime.datetime, protocol.StationHeartbeat]]
 Lags = Mapping[tuple[str, str], sa.Row[Any]]
@@ -137,7 +141,7 @@ def _station(
         is_draining=member.is_draining and report.readiness is protocol.Readiness.NO,
         held=held,
         fetchable=frozenset(one.generation for one in told.held if one.is_fetchable) if told and usable else held,
-        shown=told.shown if told else None,
+        shown=_believable(told.shown) if told else None,
         stalled_seconds=_seconds(now, lag.time_gained) if lag else 0.0,
         behind_seconds=_seconds(now, lag.time_behind) if lag else 0.0,
         excluded_seconds=_seconds(now, excluded_at) if excluded_at is not None else None,
@@ -147,6 +151,13 @@ def _station(
     )
 
 
+def _believable(shown: protocol.Visible | None) -> protocol.Visible | None:
+    """What a volume names as visible is adopted under circumstances, so nonsense must not come this far."""
+    if shown is None or not 0 < shown.number < _HIGHEST or not _GENERATION.fullmatch(shown.generation):
+        return None
+    return shown
+
+
 def _unseen(
     sources: facts.Rows, reports: Reports, known: Mapping[str, Mapping[str, Any]], now: datetime.datetime
 ) -> tuple[tuple[str, rotation.Generation], ...]:
@@ -154,8 +165,9 @@ def _unseen(
     for _, report in reports.values():
         for told in report.sources:
             for held in told.held if told.source_id in mirrored else ():
-                if held.generation not in known.get(told.source_id, {}):
-                    generation = rotation.Generation(held.generation, now, held.time_root)
+                is_known = held.generation in known.get(told.source_id, {})
+                if not is_known and _GENERATION.fullmatch(held.generation):
+                    generation = rotation.Generation(held.generation, now, moments.as_utc_or_none(held.time_root))
                     found[told.source_id, held.generation] = generation
     return tuple(
         (source_id, generation) for (source_id, _), generation in sorted(found.items(), key=lambda one: one[0])

@@ -15,7 +15,8 @@ import sqlalchemy as sa
 from stationmaster.hub import context
 from stationmaster.hub.db import schema, store
 from stationmaster.hub.services import facts, mirror_lists, scripts, sync_requests
-from stationmaster.model import addresses, desired, digest, errors, groups, protocol
+from stationmaster.hub.services.work_requests import clean
+from stationmaster.model import addresses, desired, digest, errors, groups, moments, protocol
 
 _SEEN_INTERVAL = datetime.timedelta(seconds=30)
 _MOST_ADDRESSES = 16
@@ -94,9 +95,9 @@ def _store_report(
         except sa.exc.IntegrityError as exc:
             raise store.RaceError from exc
         return
-    sent = msgspec.json.decode(former.report, type=_Sent).time_sent
+    sent = moments.as_utc(msgspec.json.decode(former.report, type=_Sent).time_sent)
     # A station whose clock was set back is believed again after the liveness time.
-    if heartbeat.time_sent >= sent or now - former.time_received > hub.times.liveness:
+    if moments.as_utc(heartbeat.time_sent) >= sent or now - former.time_received > hub.times.liveness:
         tx.execute(table.update().where(table.c.station_id == station_id).values(values))
 
 
@@ -109,7 +110,7 @@ def _mark_seen(
         table.update()
         .where(table.c.id == instance_id)
         .where(sa.or_(table.c.time_last_checkin.is_(None), table.c.time_last_checkin < now - _SEEN_INTERVAL))
-        .values(time_last_checkin=now, lifecycle_state="ACTIVE", agent_version=heartbeat.daemon_version[:64])
+        .values(time_last_checkin=now, lifecycle_state="ACTIVE", agent_version=clean(heartbeat.daemon_version, 64))
     )
 
 

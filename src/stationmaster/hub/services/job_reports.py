@@ -10,9 +10,10 @@ import sqlalchemy as sa
 
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import work_requests
-from stationmaster.model import protocol
+from stationmaster.model import errors, moments, protocol
 from stationmaster.model.work_request import ENDS, Status
 
+_HIGHEST = 2**31 - 1
 _STATUSES = {
     protocol.JobState.IN_PROGRESS: Status.IN_PROGRESS,
     protocol.JobState.SUCCEEDED: Status.SUCCEEDED,
@@ -29,7 +30,9 @@ def store_reports(
     """
     acknowledged: dict[str, int] = {}
     for report in sorted(reports, key=lambda one: (one.work_request_id, one.number)):
-        row = _find_own(tx, instance_id, report.work_request_id)
+        if not 0 < report.number <= _HIGHEST:
+            raise errors.CallerError(f"A report of {report.work_request_id[:300]} has the number {report.number}.")
+        row = _find_own(tx, instance_id, work_requests.clean(report.work_request_id, 255))
         if row is not None and report.number > row.last_report:
             _apply(tx, now, row, report)
         stored = max(report.number, row.last_report if row is not None else 0)
@@ -47,7 +50,7 @@ def _apply(tx: sa.Connection, now: datetime.datetime, row: sa.Row[Any], report: 
     table = schema.work_requests
     tx.execute(table.update().where(table.c.id == row.id).values(last_report=report.number))
     for line in report.log:
-        work_requests.add_log(tx, line.time, row.id, line.message)
+        work_requests.add_log(tx, moments.as_utc(line.time), row.id, line.message)
     for problem in report.problems:
         work_requests.add_error(tx, now, row.id, problem.code, problem.message)
     if Status(row.status) in ENDS:

@@ -10,6 +10,7 @@ import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from stationmaster.api_client import keys
 from stationmaster.hub import context
@@ -25,7 +26,8 @@ def register(
     tx: sa.Connection, now: datetime.datetime, hub: context.Hub, request: Request, *, request_id: str
 ) -> protocol.RegistrationAnswer:
     """Who the machine now is. Errors say what is wrong with the key, the profile or the request."""
-    fingerprint = keys.fingerprint(keys.load_public_key(request.public_key))
+    machine_key = keys.load_public_key(request.public_key)
+    fingerprint = keys.fingerprint(machine_key)
     key = registration_keys.find_key(tx, request.registration_key)
     former = _find_former(tx, key.key_digest, fingerprint)
     if former is not None:
@@ -38,7 +40,7 @@ def register(
     else:
         answer = _register_instance(tx, now, hub, request, profile)
     registration_keys.use_key(tx, key)
-    _store_machine_key(tx, now, hub, answer, request, fingerprint)
+    _store_machine_key(tx, now, hub, answer, machine_key)
     tx.execute(
         schema.registrations.insert().values(
             key_digest=key.key_digest,
@@ -53,7 +55,7 @@ def register(
         now,
         events.EventKind.MACHINE_REGISTERED,
         events.Subject(answer.managed_instance_id, answer.display_name, profile.compartment_id),
-        f"{request.facts.host_name} registered as {request.kind.lower()} by profile {profile.display_name}.",
+        f"{_clipped(request.facts.host_name)} registered as {request.kind.lower()} by profile {profile.display_name}.",
         actor=events.Actor(answer.managed_instance_id, request_id),
         data={"profileId": profile.id, "stationId": answer.station_id},
     )
@@ -221,8 +223,7 @@ def _store_machine_key(
     now: datetime.datetime,
     hub: context.Hub,
     answer: protocol.RegistrationAnswer,
-    request: Request,
-    fingerprint: str,
+    machine_key: rsa.RSAPublicKey,
 ) -> None:
     principals, machine_id = schema.principals, answer.managed_instance_id
     known = tx.execute(sa.select(principals.c.id).where(principals.c.id == machine_id)).one_or_none()
@@ -231,14 +232,17 @@ def _store_machine_key(
             principals.insert().values(
                 id=machine_id,
                 kind="MACHINE",
-                name=_clipped(request.facts.host_name),
+                name=answer.display_name,
                 tenancy_id=hub.tenancy_id,
                 time_created=now,
             )
         )
     tx.execute(
         schema.api_keys.insert().values(
-            principal_id=machine_id, fingerprint=fingerprint, public_key=request.public_key, time_created=now
+            principal_id=machine_id,
+            fingerprint=keys.fingerprint(machine_key),
+            public_key=keys.public_pem(machine_key),
+            time_created=now,
         )
     )
 

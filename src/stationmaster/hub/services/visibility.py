@@ -145,7 +145,7 @@ def _gained(report: protocol.SourceReport | None) -> int:
     """A figure that moves when a sync gains something; its value means nothing."""
     if report is None or report.sync is None:
         return 0
-    return report.sync.bytes_downloaded * 101 + report.sync.percentage
+    return (report.sync.bytes_downloaded * 101 + report.sync.percentage) % (1 << 62)
 
 
 def _write_lag(

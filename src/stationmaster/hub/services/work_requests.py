@@ -102,7 +102,7 @@ def move(
     if percentage is not None:
         values["percent_complete"] = min(100.0, max(percentage, row.percent_complete))
     if message is not None:
-        values["message"] = message
+        values["message"] = clean(message, 10_000)
     if status is not old:
         values["revision"] = row.revision + 1
     if status is Status.IN_PROGRESS and row.time_started is None:
@@ -185,6 +185,6 @@ def _tell(tx: sa.Connection, now: datetime.datetime, row: sa.Row[Any], status: S
         now,
         events.EventKind.WORK_REQUEST_FINISHED,
         events.Subject(row.id, row.display_name, row.compartment_id),
-        f"{row.display_name}: {status.value}." + (f" {message}" if message else ""),
+        f"{row.display_name}: {status.value}." + (f" {clean(message, 1000)}" if message else ""),
         data={"operationType": row.operation_type, "status": status.value},
     )
