@@ -80,6 +80,17 @@ def test_url_space(place: sites.Place) -> None:
     assert all("content-encoding" not in answer.headers for answer in found.values())
 
 
+@pytest.mark.usefixtures("site")
+def test_a_client_that_comes_by_the_stations_own_name_stays_there(place: sites.Place) -> None:
+    hostname, path = place.nginx_spec().hostname, f"/m/{SOURCE}"
+    text = f"http://{hostname}:{place.direct.http}{PINNED}/\n"
+    (place.state / "www" / "m-http" / SOURCE).write_text(text)
+    asked = loopback.fetch(place.direct.http, path, source=CLIENT)
+    assert asked.body.decode() == f"http://test{PINNED}/\n"
+    through = loopback.fetch(place.balancer.http, path, source=BALANCER, proxy_header=loopback.proxy_line(CLIENT))
+    assert through.body.decode() == text
+
+
 @pytest.mark.parametrize(
     "path",
     [

@@ -18,6 +18,7 @@ from stationmaster.station.sites import spec as site_spec
 class _Server:
     title: str
     listens: tuple[str, ...]
+    port: int
     is_tls: bool
     is_for_balancers: bool
 
@@ -31,6 +32,7 @@ def render_nginx(spec: site_spec.NginxSpec) -> str:
         user=spec.user,
         worker_processes=spec.worker_processes,
         probe_token=spec.probe_token,
+        advertised=addresses.url_host(addresses.canonical_host(spec.hostname)),
         directory=spec.directory,
         log=spec.log,
         state=spec.state_directory,
@@ -56,13 +58,25 @@ def nginx_ports(spec: site_spec.NginxSpec) -> tuple[int, ...]:
 
 def _servers(spec: site_spec.NginxSpec) -> tuple[_Server, ...]:
     servers = [
-        _Server("Clients that come directly.", _listens(spec, spec.direct.http, ""), False, False),
-        _Server("Balancers.", _listens(spec, spec.balancer.http, "proxy_protocol"), False, True),
+        _Server("Clients that come directly.", _listens(spec, spec.direct.http, ""), spec.direct.http, False, False),
+        _Server("Balancers.", _listens(spec, spec.balancer.http, "proxy_protocol"), spec.balancer.http, False, True),
     ]
     if spec.certificate:
         servers += [
-            _Server("Clients that come directly, TLS.", _listens(spec, spec.direct.https, "ssl"), True, False),
-            _Server("Balancers, TLS.", _listens(spec, spec.balancer.https, "ssl proxy_protocol"), True, True),
+            _Server(
+                "Clients that come directly, TLS.",
+                _listens(spec, spec.direct.https, "ssl"),
+                spec.direct.https,
+                True,
+                False,
+            ),
+            _Server(
+                "Balancers, TLS.",
+                _listens(spec, spec.balancer.https, "ssl proxy_protocol"),
+                spec.balancer.https,
+                True,
+                True,
+            ),
         ]
     return tuple(servers)
 
