@@ -134,6 +134,7 @@ class _Run:
         if (held := self._held(root.generation)) is not None:
             self._require_not_older(root)
             return self._done(outcome.State.UNCHANGED, held)
+        self._volume.require()  # the root took its time; the lock makes directories
         with lock.SourceLock(self._files, self._volume.control, self._name):
             if lock.is_cleaning(self._volume.control):
                 raise failures.SyncRunningError("The volume is being cleaned.", hint="Run again in a while.")

@@ -28,8 +28,11 @@ class Pool:
         """Where content lies, or would."""
         return self._volume.pool_path("sha256", sha256)
 
-    def find(self, checksum: fileref.Checksum) -> str | None:
-        """The sha256 of content that is here; None when it is not. Other digests are links that name the sha256."""
+    def find(self, checksum: fileref.Checksum, size: int = -1) -> str | None:
+        """The sha256 of content that is here; None when it is not. Other digests are links that name the sha256.
+
+        Content of another ``size`` than expected (-1: any) is not here: a power cut leaves empty files behind names.
+        """
         sha256: str | None = checksum.value
         if checksum.algorithm != "sha256":
             try:
@@ -37,7 +40,11 @@ class Pool:
             except OSError:
                 return None
         assert sha256 is not None  # noqa: S101 - for the type checker
-        return sha256 if self.path(sha256).exists() else None
+        try:
+            found = self.path(sha256).stat().st_size
+        except OSError:
+            return None
+        return sha256 if size in (-1, found) else None
 
     def admit(self, part: Path, sha256: str, checksum: fileref.Checksum) -> None:
         """Take a verified file in; ``part`` is gone afterwards. Time and mode are set before it is visible."""
@@ -45,7 +52,7 @@ class Pool:
         self._make_directory(target.parent)
         self._files.set_mode(part, 0o644)
         self._files.set_mtime(part, fileref.package_mtime(sha256))
-        if target.exists():  # another source brought it meanwhile; its name must not move to another inode
+        if _is_same_size(part, target):  # another source brought it meanwhile; its name keeps its inode
             self._files.remove(part)
         else:
             self._files.rename(part, target)
@@ -63,6 +70,13 @@ class Pool:
             if path not in self._known_directories:
                 self._volume.make_directory(path)
                 self._known_directories.add(path)
+
+
+def _is_same_size(part: Path, target: Path) -> bool:
+    try:
+        return part.stat().st_size == target.stat().st_size
+    except FileNotFoundError:
+        return False
 
 
 def link_or_copy(files: host_files.Files, source: Path, target: Path, *, mtime: int) -> bool:

@@ -136,7 +136,7 @@ class Stager:
                     continue
                 _count(totals, new)
                 is_held = old is not None and manifest.is_same_content(old, new)
-                if new.k != _METADATA and not is_held and self._pool.find(manifest.checksum_of(new)) is None:
+                if new.k != _METADATA and not is_held and self._pool.find(manifest.checksum_of(new), new.s) is None:
                     totals.missing_files += 1
                     totals.missing_bytes += max(0, new.s)
                     yield new

@@ -54,7 +54,7 @@ class Volume:
 
     def pool_path(self, algorithm: str, digest: str) -> Path:
         """Where content with this digest lies. Other algorithms than sha256 are links that name the sha256."""
-        return self.root / "pool" / algorithm / digest[:2] / digest
+        return Path(f"{self.root}/pool/{algorithm}/{digest[:2]}/{digest}")  # once or more per package: joins are slow
 
     def generations(self, source: str) -> Path:
         """The directory of a source's generations."""

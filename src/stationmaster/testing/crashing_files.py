@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import io
+import itertools
 from pathlib import Path
 from typing import BinaryIO, cast
 
 from stationmaster.host import files
+
+_numbers = itertools.count()
 
 
 class CrashError(BaseException):
@@ -36,6 +39,17 @@ class CrashingFiles(files.Files):
         self.spend()
         super().write_atomic(path, content, mode=mode, durable=False)
         del durable
+
+    def create_exclusive(self, path: Path, content: bytes, *, mode: int = 0o644) -> bool:
+        """Without waiting for the disk: no test here cuts the power."""
+        self.spend()
+        del mode
+        temporary = path.with_name(f".{path.name}.{next(_numbers)}")
+        temporary.write_bytes(content)
+        try:
+            return super().link(temporary, path)
+        finally:
+            temporary.unlink()
 
     def sync_directory(self, path: Path) -> None:
         """Not an effect that a killed process could miss."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stationmaster.host import files as host_files
 from stationmaster.mirror import engine, exchange, failures, outcome, retry, source, volume
-from stationmaster.testing import manual_clock, simulated_upstream
+from stationmaster.testing import crashing_files, manual_clock, simulated_upstream
 
 BASE = "http://upstream.test/"
 
@@ -77,7 +77,7 @@ def tree_of(directory: Path) -> dict[str, bytes]:
 def make_bench(root: Path, site: simulated_upstream.Site, *, files: host_files.Files | None = None) -> Bench:
     """An engine of one thread, so that its effects come in one order."""
     clock = manual_clock.ManualClock()
-    real = host_files.Files()
+    real = crashing_files.CrashingFiles()  # never crashes, and does not wait for the disk
     try:
         place = volume.open_volume(files or real, root)
     except failures.NotAVolumeError:

@@ -129,6 +129,14 @@ def test_deb(upstream: Any, deb_root: Path, volume: Path, run: Any, tmp_path: Pa
     (got,) = (tmp_path / "out").glob("*.deb")
     assert got.read_bytes() == (deb_root / "pool/lab-one_1.0+lab~1_all.deb").read_bytes()
 
+    status = json.loads(run(*COMMAND, "status", "--dest", volume, "--json"))
+    (held,) = status["sources"]
+    assert (held["published"], held["generations"][0]["packages"]) == (first["generation"], 2)
+    cleaned = json.loads(run(*COMMAND, "clean", "--dest", volume, "--dry-run", "--json"))
+    assert [one["is_removed"] for one in cleaned["verdicts"]] == [False]
+    assert "published" in run(*COMMAND, "status", "--dest", volume)
+    assert "the newest" in run(*COMMAND, "clean", "--dest", volume)
+
 
 def test_usage_and_refusals(upstream: Any, rpm_root: Path, tmp_path: Path, volume: Path) -> None:
     url = upstream.url + "rpm"

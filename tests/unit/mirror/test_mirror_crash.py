@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,21 @@ def test_a_killed_download_is_taken_up_where_it_ended(make: Make) -> None:
     assert result.state is outcome.State.SYNCED
     assert result.bytes_downloaded < len(body) - cut_bytes + 5000
     assert bench.published()["Packages/big.rpm"] == body
+
+
+def test_what_a_power_cut_left_of_a_download_is_not_believed(make: Make) -> None:
+    body = b"honest" * 100
+    bench = make(simulated_upstream.Site(repository({"a.rpm": body}, 0)))
+    incoming = bench.volume.incoming("src")
+    incoming.mkdir()
+    (incoming / f"{hashlib.sha256(body).hexdigest()}.part").write_bytes(bytes(300))
+    pooled = bench.volume.pool_path("sha256", hashlib.sha256(b"other").hexdigest())
+    pooled.parent.mkdir()
+    pooled.write_bytes(b"")
+    bench.site.files = repository({"a.rpm": body, "b.rpm": b"other"}, 0)
+    assert bench.sync().state is outcome.State.SYNCED
+    assert bench.published()["a.rpm"] == body
+    assert bench.published()["b.rpm"] == b"other"
 
 
 def test_a_station_holds_a_generation_without_showing_it(make: Make) -> None:

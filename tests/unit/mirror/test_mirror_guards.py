@@ -272,13 +272,14 @@ def test_a_volume_that_lost_its_marker_is_not_written(held: Bench) -> None:
     assert held.sync().state is outcome.State.SYNCED
 
 
-def test_an_unmounted_volume_is_not_filled_in_the_middle(held: Bench) -> None:
-    """I11: the mount goes away between the root and the packages; the bare mount point stays bare."""
-    held.site.files = repository({**PACKAGES, "new.rpm": b"new"}, 9)
+@pytest.mark.parametrize("moment", [ROOT, ROOT + ".asc", "-primary.xml", "-other.xml", "new.rpm"])
+def test_an_unmounted_volume_is_not_filled_in_the_middle(held: Bench, moment: str) -> None:
+    """I11: the mount goes away in the middle of a sync; the bare mount point stays bare."""
+    held.site.files = repository({**PACKAGES, "new.rpm": b"new", "fresh/new.rpm": b"2"}, 9, further={"other": b"<o/>"})
     away = held.root.with_name("away")
 
     def unmount(path: str) -> None:
-        if path == "new.rpm":
+        if moment in path and not away.exists():
             held.root.rename(away)
             held.root.mkdir()
 
@@ -286,6 +287,20 @@ def test_an_unmounted_volume_is_not_filled_in_the_middle(held: Bench) -> None:
     result = held.sync()
     assert result.state is outcome.State.FAILED
     assert list(held.root.iterdir()) == []
+
+
+def test_no_directory_is_made_below_a_bare_mount_point(held: Bench) -> None:
+    held.root.rename(held.root.with_name("away"))
+    held.root.mkdir()
+    with pytest.raises(volume.failures.NotAVolumeError, match="unmounted"):
+        held.volume.make_directory(held.root / "pool" / "sha256" / "ab")
+    assert list(held.root.iterdir()) == []
+
+
+def test_a_data_file_that_repomd_names_must_be_there(held: Bench) -> None:
+    files = repository({**PACKAGES, "new.rpm": b"new"}, 9, further={"updateinfo": b"<u/>"})
+    held.site.files = {path: content for path, content in files.items() if "updateinfo" not in path}
+    refused(held, "UpstreamUnavailable")
 
 
 class _FullFiles(host_files.Files):

@@ -302,6 +302,14 @@ def test_the_verdict_counts_from_when_a_generation_was_superseded() -> None:
     assert {name: kept for name, (kept, _) in judged.items()} == {"a": True, "b": False, "c": True, "d": True}
 
 
+def test_no_setting_drops_the_newest() -> None:
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    held = (catalog.HeldGeneration("s", "a", "rpm", 1, 1, 1, start, start),)
+    policy = retention.RetentionPolicy(generations=0, age=datetime.timedelta(0))
+    judged = retention.judge_generations(held, frozenset(), start + datetime.timedelta(days=99), policy)
+    assert judged["a"][0]
+
+
 def test_damage_is_found_and_named(bench: Bench) -> None:
     bench.site.files = repository(ODD)
     generation = bench.sync().generation
