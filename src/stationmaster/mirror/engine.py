@@ -12,8 +12,6 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
 from stationmaster.mirror import (
@@ -25,6 +23,7 @@ from stationmaster.mirror import (
     lock,
     manifest,
     outcome,
+    remembered,
     source,
 )
 from stationmaster.mirror import upstream as upstreams
@@ -33,14 +32,6 @@ from stationmaster.model import errors
 
 if TYPE_CHECKING:
     from stationmaster.mirror import stage
-
-
-class _Known(msgspec.Struct, frozen=True, rename="camel"):
-    """What the last sync learnt for the next: ``.stationmaster/sources/<source>.json``."""
-
-    url: str
-    generation: str
-    validators: dict[str, upstreams.Validator]
 
 
 class Engine:
@@ -129,7 +120,7 @@ class _Run:
         if held is not None:
             return self._done(outcome.State.UNCHANGED, held)
         upstream = self._new_upstream()
-        root = self._fetch_root(upstream, self._former())
+        root = self._fetch_root(upstream, remembered.former_of(self._volume, self._order.source))
         guards.require_expected(root, self._order.expected)
         if (held := self._held(root.generation)) is not None:
             self._require_not_older(root)
@@ -187,8 +178,7 @@ class _Run:
         self._order.progress(outcome.Progress(outcome.Phase.PUBLISH))
         publisher = publish.Publisher(self._files, self._volume, self._clock, self._name)
         publisher.publish(directory, header, alone=self._order.is_alone)
-        known = _Known(self._order.source.url, header.generation, dict(root.validators))
-        self._files.write_atomic(self._known_path(), msgspec.json.encode(known), durable=False)
+        remembered.remember_root(self._files, self._volume, self._order.source, root)
         self._files.remove_tree(self._volume.incoming(self._name))
         return self._done(outcome.State.SYNCED, header)
 
@@ -246,19 +236,6 @@ class _Run:
         header = catalog.find_header(self._volume, self._name, generation)
         published = self._volume.published(self._name)
         return header is not None and all((published / path).is_file() for path in header.roots)
-
-    def _former(self) -> upstreams.Former | None:
-        """What makes the request for the root conditional: only what the same address gave for a generation held."""
-        try:
-            known = msgspec.json.decode(self._known_path().read_bytes(), type=_Known)
-        except (OSError, msgspec.MsgspecError):
-            return None
-        if known.url != self._order.source.url:
-            return None
-        return upstreams.Former(known.generation, self._volume.tree(self._name, known.generation), known.validators)
-
-    def _known_path(self) -> Path:
-        return self._volume.control / "sources" / f"{self._name}.json"
 
     def _done(self, state: outcome.State, header: manifest.Header) -> outcome.SyncOutcome:
         return self._outcome(state, header, None)
