@@ -108,10 +108,11 @@ def _decide_behind(
     snapshot: rotation.Snapshot, newest: rotation.Generation | None, excluded: frozenset[str], limits: rotation.Limits
 ) -> Decision:
     behind = rotation.behind_stations(snapshot, newest, limits)
-    names = ", ".join(sorted(behind))
-    if behind and _is_resync_due(snapshot, behind, limits):
+    idle = _resyncable(snapshot, newest, limits)
+    if idle and _is_resync_due(snapshot, idle, limits):
+        names = ", ".join(sorted(station.id for station in idle))
         return Decision(Verdict.RESYNC, snapshot.visible, excluded, f"{names} finished with something older.")
-    reason = f"Waiting for {names}." if behind else "Nothing newer is held by a station in rotation."
+    reason = f"Waiting for {', '.join(sorted(behind))}." if behind else "Nothing newer is held by a station in touch."
     return Decision(Verdict.KEEP, snapshot.visible, excluded, reason)
 
 
@@ -123,16 +124,25 @@ def _common_newer(snapshot: rotation.Snapshot, limits: rotation.Limits) -> rotat
     return common if common is not None and rotation.is_newer(snapshot, common) else None
 
 
-def _is_resync_due(snapshot: rotation.Snapshot, behind: frozenset[str], limits: rotation.Limits) -> bool:
-    idle = [
+def _resyncable(
+    snapshot: rotation.Snapshot, newest: rotation.Generation | None, limits: rotation.Limits
+) -> list[rotation.Station]:
+    """Who did what was asked and still lacks the newest; also those that had to leave, since they should come back."""
+    shown = snapshot.visible.generation if snapshot.visible else None
+    if newest is None or not (newest.id == shown or rotation.is_newer(snapshot, newest)):
+        return []
+    return [
         one
-        for one in snapshot.stations
-        if one.id in behind and not one.is_syncing and one.finished_sync >= snapshot.sync_number
+        for one in rotation.in_touch(snapshot, limits)
+        if one.is_volume_usable and newest.id not in one.held
+        if not one.is_syncing and one.finished_sync >= snapshot.sync_number
     ]
-    if not idle:
-        return False
-    wait = limits.resync_after_failure if any(one.has_failed for one in idle) else limits.resync
-    return snapshot.since_sync_raised >= wait
+
+
+def _is_resync_due(snapshot: rotation.Snapshot, idle: list[rotation.Station], limits: rotation.Limits) -> bool:
+    """At a bounded rate: soon when it is new and upstream just moved on, less often when trying may not help."""
+    is_patient = any(one.has_failed or one.excluded_seconds is not None for one in idle)
+    return snapshot.since_sync_raised >= (limits.resync_after_failure if is_patient else limits.resync)
 
 
 def _next(snapshot: rotation.Snapshot, generation: rotation.Generation) -> protocol.Visible:

@@ -288,7 +288,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def fleet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    """On SQLite, and where it could matter on PostgreSQL. The SDK signs with the hub's clock, which tests move by days."""
+    """On SQLite, and where it could matter on PostgreSQL. The SDK signs by the hub's clock, which tests move by days."""
     made = Fleet.on(request.getfixturevalue("live_hub" if request.param == "sqlite" else "live_postgres_hub"))
     written = email.utils.formatdate
     monkeypatch.setattr(

@@ -254,3 +254,13 @@ def test_nobody_leaves_who_holds_the_newest(facts: rotation.Snapshot) -> None:
         (one,) = [each for each in facts.stations if each.id == name]
         assert newest is not None
         assert newest.id not in one.fetchable
+
+
+def test_one_that_left_or_returned_with_less_is_asked_again_too() -> None:
+    left = station("b", "g0", finished_sync=3, excluded_seconds=100.0)
+    facts = {"sync_number": 3, "since_sync_raised": 59.0}
+    assert decide(visible(2, "g1"), station("a", "g1"), left, **facts).verdict is V.KEEP
+    facts["since_sync_raised"] = 60.0
+    assert decide(visible(2, "g1"), station("a", "g1"), left, **facts).verdict is V.RESYNC
+    emptied = station("b", finished_sync=3)
+    assert decide(visible(2, "g1"), station("a", "g1"), emptied, sync_number=3).verdict is V.RESYNC
