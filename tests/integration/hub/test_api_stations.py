@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import pathlib
+import threading
 from typing import Any
 
 import oci
@@ -353,3 +354,22 @@ def test_two_stations_at_once_do_not_slip_past_the_port_rule(postgres_api: Any) 
 @pytest.mark.parametrize("name", ["get_management_station", "delete_management_station", "list_mirrors"])
 def test_unknown_stations_are_404(api: Any, name: Any) -> None:
     assert refused(getattr(api.stations, name), UNKNOWN).code == "NotAuthorizedOrNotFound"
+
+
+def test_a_slow_name_service_holds_nobody_up(api: Any) -> None:
+    """Names are resolved before the transaction: another write gets through meanwhile."""
+    gate = threading.Event()
+    asked = threading.Event()
+
+    def slow(_name: str) -> tuple[str, ...]:
+        asked.set()
+        assert gate.wait(20)
+        return ("10.0.0.1",)
+
+    object.__setattr__(api.live.hub, "resolve", slow)
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(api.station, "slow", proxy=proxy(hosts=["name.example.com"]))
+        assert asked.wait(10)
+        assert api.source().lifecycle_state == "ACTIVE"
+        gate.set()
+        assert waiting.result().proxy.hosts == ["name.example.com"]

@@ -56,6 +56,7 @@ class Call:
     content: bytes = b""
     decoded_body: Any = None
     decoded_query: Any = None
+    prepared: Any = None
 
     @property
     def actor(self) -> events.Actor:

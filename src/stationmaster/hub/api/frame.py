@@ -6,6 +6,7 @@ of an error leaves the hub.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import re
 import secrets
@@ -74,9 +75,6 @@ class Frame:
         if route.access is not routes.Access.ANYONE:
             principal = await run_in_threadpool(self._authenticate, request.method, target, headers)
         content = await _read(request, route.max_body_bytes)
-        if route.access is not routes.Access.ANYONE:
-            authentication.require_body(request.method, headers, content)
-        _require_access(route, principal)
         call = Call(
             hub=self._hub,
             route=route,
@@ -85,13 +83,11 @@ class Frame:
             now=self._hub.clock.now(),
             method=request.method,
             target=target,
-            path=_checked(parameters),
+            path=parameters,
             headers=headers,
-            content=content,
-            decoded_body=decoding.decode_body(route, content if request.method in signing.BODY_METHODS else b""),
-            decoded_query=decoding.decode_query(route, query_string),
+            content=content if request.method in signing.BODY_METHODS else b"",
         )
-        return await run_in_threadpool(self._run, call), principal
+        return await run_in_threadpool(self._serve, call), principal
 
     def _find(self, method: str, raw_path: str) -> tuple[routes.Route, Mapping[str, str]]:
         match = self._table.find(raw_path)
@@ -114,6 +110,21 @@ class Frame:
                 tx, method=method, target=target, headers=headers, now=self._hub.clock.now()
             )
 
+    def _serve(self, call: Call) -> Answer:
+        """In a worker thread, since digests and JSON of a large inventory take a while."""
+        if call.route.access is not routes.Access.ANYONE:
+            authentication.require_body(call.method, call.headers, call.content)
+        _require_access(call.route, call.principal)
+        _require_ocids(call.path)
+        decoded = dataclasses.replace(
+            call,
+            decoded_body=decoding.decode_body(call.route, call.content),
+            decoded_query=decoding.decode_query(call.route, call.target.partition("?")[2]),
+        )
+        if call.route.prepare is not None:
+            decoded = dataclasses.replace(decoded, prepared=call.route.prepare(decoded))
+        return self._run(decoded)
+
     def _run(self, call: Call) -> Answer:
         opened = call.route.opened
         if opened is routes.Transaction.READ:
@@ -131,11 +142,10 @@ def _require_access(route: routes.Route, principal: Principal) -> None:
         raise errors.NotFoundError("Authorization failed or requested resource not found.")
 
 
-def _checked(parameters: Mapping[str, str]) -> Mapping[str, str]:
+def _require_ocids(parameters: Mapping[str, str]) -> None:
     for name, value in parameters.items():
         if name.endswith("Id"):
             ocid.require_ocid(value, field=name)
-    return parameters
 
 
 def _headers(scope: Scope) -> dict[str, str]:

@@ -41,6 +41,9 @@ Handler = Callable[["Call", sa.Connection], "Answer"]
 class Route:
     """One operation. ``path`` has ``{name}`` segments; those that end in ``Id`` are checked to be OCIDs.
 
+    ``prepare`` runs before the transaction: what may take long and writes nothing, such as asking the name service;
+    the handler finds its result in ``call.prepared``.
+
     ``body`` and ``query`` are the types that the request is decoded into before a transaction is opened; an operation
     without ``body`` takes none, and ignores one that is empty or ``{}``.
     """
@@ -54,6 +57,7 @@ class Route:
     transaction: Transaction | None = None
     is_body_optional: bool = False
     takes_retry_token: bool = True
+    prepare: Callable[[Call], Any] | None = None
     max_body_bytes: int = USUAL_BODY_BYTES
 
     @property
