@@ -38,13 +38,12 @@ class Processes:
 
     def family(self, pid: int) -> frozenset[int]:
         """``pid`` and all its living descendants."""
-        parents = dict(_parents())
-        found = {pid}
-        while True:
-            more = {child for child, parent in parents.items() if parent in found} - found
-            if not more:
-                return frozenset(found)
-            found |= more
+        found: set[int] = set()
+        fresh = {pid}
+        while fresh:
+            found |= fresh
+            fresh = {child for parent in fresh for child in _children(parent)} - found
+        return frozenset(found)
 
     def open_files(self, pid: int) -> frozenset[str]:
         """What its descriptors point at, as ``/proc`` words it: paths, and ``socket:[inode]``."""
@@ -90,6 +89,23 @@ class Processes:
 
 def _all() -> list[int]:
     return sorted(int(path.name) for path in _PROC.iterdir() if path.name.isdigit())
+
+
+def _children(pid: int) -> frozenset[int]:
+    """The living children of one process; from the kernel's own list where it keeps one, which is far cheaper."""
+    try:
+        tasks = [path / "children" for path in (_PROC / str(pid) / "task").iterdir()]
+        found = {int(word) for path in tasks for word in path.read_text().split()}
+    except OSError:
+        return frozenset(child for child, parent in _parents() if parent == pid)
+    return frozenset(child for child in found if _is_living(child))
+
+
+def _is_living(pid: int) -> bool:
+    try:
+        return (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def _parents() -> Iterator[tuple[int, int]]:
