@@ -111,7 +111,7 @@ def instance_workers(world: World) -> list[load.Worker]:
         load.Worker(
             "rpm1",
             (
-                _command(rpm, "dnf refresh", "dnf", "-q", "--refresh", "makecache"),
+                _command(rpm, "dnf refresh", "dnf", "-y", "-q", "--refresh", "makecache"),
                 # A bounded rate keeps downloads running long enough to be struck in the middle.
                 _command(rpm, "dnf download", "dnf", "-y", "-q", "--setopt=throttle=6M", "reinstall", _BIG),
                 _check_in(rpm),

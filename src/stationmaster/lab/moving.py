@@ -94,9 +94,9 @@ def require_repositories_at(instance: machines.Instance, name: str) -> None:
 
 
 def refresh(instance: machines.Instance) -> None:
-    """Have the instance's package manager read all repositories anew."""
+    """Have the instance's package manager read all repositories anew; dnf asks about keys for each new address."""
     commands = {
-        "dnf": ("dnf", "-q", "--refresh", "makecache"),
+        "dnf": ("dnf", "-y", "-q", "--refresh", "makecache"),
         "apt": ("apt-get", "-q", "-o", "APT::Update::Error-Mode=any", "update"),
     }
     instance.manage(*commands[instance.package_manager]).require_success(f"Refreshing {instance.on.name}")

@@ -119,7 +119,7 @@ def test_stations_go_on_serving_with_the_hub_dead(world: World) -> None:
     time.sleep(8)  # longer than a station counts as confirmed: all are of last resort now
     deb = world.instances["deb1"]
     assert deb.manage("apt-get", "-o", "APT::Update::Error-Mode=any", "update").is_success
-    assert world.instances["rpm1"].manage("dnf", "--refresh", "makecache").is_success
+    assert world.instances["rpm1"].manage("dnf", "-y", "--refresh", "makecache").is_success
     assert world.hub is not None
     world.hub.serve()
     for station in world.stations.values():
@@ -137,4 +137,6 @@ def test_a_station_restarts_without_the_hub(world: World) -> None:
     waiting.until(lambda: station.on.run(fetch).stdout == "200", 30, "the station to serve without its hub")
     world.stations["stb"].on.kill_all()
     instance = world.instances["rpm1"]
-    waiting.until(lambda: instance.manage("dnf", "-q", "--refresh", "makecache").is_success, 20, "dnf by one station")
+    waiting.until(
+        lambda: instance.manage("dnf", "-y", "-q", "--refresh", "makecache").is_success, 20, "dnf by one station"
+    )
