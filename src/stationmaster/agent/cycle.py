@@ -45,7 +45,7 @@ class Cycle:
         self._is_repoint_tried = False
         self._failed: list[str] = []
         self._problems: dict[str, list[Problem]] = {}
-        self._told: object = None
+        self._told: frozenset[object] = frozenset()
 
     def run(self) -> Result:
         """Raises errors.PeerError when the hub was not reached, HubRefusedError when it does not know this instance."""
@@ -67,19 +67,20 @@ class Cycle:
         return Result(seconds, tuple(self._failed), self._all_problems())
 
     def _is_due(self) -> bool:
-        return bool(
-            self._spool.unfinished()
-            or self._spool.unacknowledged()
-            or self._told != self._to_tell()
-            or not self._is_inventory_known()
-        )
+        # A hub that heard something and did not take it is asked again at the next check-in, not at once.
+        return bool(self._spool.unfinished()) or not self._to_tell() <= self._told
 
     def _is_inventory_known(self) -> bool:
         seen = self._seen()
         return seen is None or seen.acknowledged_digest == inventory.digest_of(seen.inventory)
 
-    def _to_tell(self) -> object:
-        return self._applied().desired_digest, self._state.address(), self._all_problems()
+    def _to_tell(self) -> frozenset[object]:
+        """Everything that a check-in now would tell, fact by fact."""
+        seen = self._seen()
+        reports = {("report", one.work_request_id, one.number) for one in self._spool.unacknowledged()}
+        packages = set() if seen is None or self._is_inventory_known() else {inventory.digest_of(seen.inventory)}
+        problems = tuple((one.code, one.message) for one in self._all_problems())
+        return frozenset({self._applied().desired_digest, self._state.address(), problems} | reports | packages)
 
     def _check_in(self, seconds: float) -> CheckinAnswer:
         """Tell the hub, and write down what it says before anything is done about it."""
