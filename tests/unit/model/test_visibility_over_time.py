@@ -1,7 +1,7 @@
-"""A group that lives: stations sync, die, freeze, drain and return while the hub decides once a second.
+"""A group that lives: stations sync, die, are cut off, lag and return while the hub decides once a second.
 
-After each second: nobody whom a balancer may still think ready lacks what the group shows (I5), as long as one is
-ready at all. And once trouble ends, the group reaches the newest generation within bounded time.
+After each second: no living station that a balancer may still think ready lacks what the group shows (I5). And once
+trouble ends, the group reaches the newest generation within bounded time.
 """
 
 import dataclasses
@@ -22,6 +22,7 @@ class Host:
     name: str
     held: set[str] = dataclasses.field(default_factory=set)
     is_alive: bool = True
+    is_cut: bool = False
     is_slow: bool = False
     told: protocol.Visible | None = None
     is_in_rotation: bool = True
@@ -61,7 +62,7 @@ class World:
         if not host.is_slow and host.finished < self.sync_number and int(self.now) % 3 == 0:
             host.held.add(f"g{self.upstream}")
             host.finished = self.sync_number
-        if int(self.now) % 2 == 0:
+        if int(self.now) % 2 == 0 and not host.is_cut:
             host.report = frozenset(host.held)
             host.answered_at = self.now
             host.told = self.visible
@@ -127,18 +128,14 @@ class World:
         if self.visible is None:
             return
         for host in self.hosts:
-            if host.is_alive and host.is_ready(self.now) and host.told == self.visible:
-                assert self.visible.generation in host.held
-            believed = host.ready_until >= self.now and host.is_alive
-            was_told_older = host.told is not None and host.told.number < self.visible.number
-            if believed and was_told_older and host.answered_at < self.now - 2:
+            if host.is_alive and host.ready_until >= self.now:
                 assert self.visible.generation in host.held, (self.now, host, self.visible)
 
 
-actions = st.sampled_from(["release", "kill", "return", "slow", "quick", "wait"])
+actions = st.sampled_from(["release", "kill", "return", "cut", "mend", "slow", "quick", "wait"])
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(count=st.integers(1, 3), story=st.lists(st.tuples(actions, st.integers(0, 2), st.integers(1, 30)), max_size=25))
 def test_i5_holds_whatever_happens_and_the_group_comes_back(count: int, story: list[tuple[str, int, int]]) -> None:
     world = World(count)
@@ -148,12 +145,13 @@ def test_i5_holds_whatever_happens_and_the_group_comes_back(count: int, story: l
             world.upstream += 1
             world.raise_sync()
         host.is_alive = {"kill": False, "return": True}.get(action, host.is_alive)
+        host.is_cut = {"cut": True, "mend": False}.get(action, host.is_cut)
         host.is_slow = {"slow": True, "quick": False}.get(action, host.is_slow)
         for _ in range(seconds):
             world.second()
             world.check()
     for host in world.hosts:
-        host.is_alive, host.is_slow = True, False
+        host.is_alive, host.is_cut, host.is_slow = True, False, False
     for _ in range(200):
         world.second()
         world.check()
