@@ -4,10 +4,10 @@ The rules, in the order in which they are applied:
  1. A hub that has just started, or that hears less than half of a group all at once, decides nothing (R8, R9).
  2. A number on a volume that is higher than the hub's own is believed: the hub went back in time (R8); what it names
     is believed when most stations say so or all hold it, since a volume may also come from another group.
- 3. When no station in touch holds what is visible, the newest generation held whole is shown again, under a higher
-    number, after those that may still show the old one are provably unready (R6).
- 4. Otherwise the group only goes forward, to the newest generation that every station in rotation holds whole and
-    fetchable (I5, R4). "All of none" is no consent (R9).
+ 3. The group goes forward, to the newest generation that every station in rotation holds whole and fetchable (I5,
+    R4). "All of none" is no consent (R9).
+ 4. It goes back only when no station in touch holds what is visible: then the newest generation held whole is shown
+    again, under a higher number, after those that may still show the old one are provably unready (R6).
  5. A station that lags for too long is first told to leave, and no longer waited for once balancers have seen it (R2).
  6. Stations that finished and still hold something else are asked to sync again.
 
@@ -52,12 +52,12 @@ def decide(snapshot: rotation.Snapshot, limits: rotation.Limits) -> Decision:
     told = _told_by_volumes(snapshot, limits)
     if told is not None:
         return Decision(Verdict.ADOPT, told, excluded, "A volume carries a higher number than the hub remembered.")
-    if snapshot.visible is not None and not rotation.holders_in_touch(snapshot, snapshot.visible.generation, limits):
-        return _decide_orphaned(snapshot, newest, excluded, limits)
     advance = _common_newer(snapshot, limits)
     if advance is not None:
         why = "Every station in rotation holds it whole."
         return Decision(Verdict.ADVANCE, _next(snapshot, advance), excluded, why)
+    if snapshot.visible is not None and not rotation.holders_in_touch(snapshot, snapshot.visible.generation, limits):
+        return _decide_orphaned(snapshot, newest, excluded, limits)
     return _decide_behind(snapshot, newest, excluded, limits)
 
 

@@ -271,6 +271,7 @@ _ON_BOTH = frozenset(
         "test_requests_are_listed_by_what_they_are",
         "test_a_living_instance_is_told_to_leave",
         "test_the_restricted_job_runs_when_due_and_has_a_next_time",
+        "test_of_two_replicas_one_wins_each_write",
         "test_nonsense_of_a_machine_hurts_nobody_else",
         "test_an_agents_nonsense_is_stored_without_harm_or_refused",
     }
@@ -288,7 +289,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 @pytest.fixture
 def fleet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Fleet:
-    """On SQLite, and where it could matter on PostgreSQL. The SDK signs by the hub's clock, which tests move by days."""
+    """On SQLite, and on PostgreSQL where it could matter. The SDK signs by the hub's clock, moved by days at times."""
     made = Fleet.on(request.getfixturevalue("live_hub" if request.param == "sqlite" else "live_postgres_hub"))
     written = email.utils.formatdate
     monkeypatch.setattr(

@@ -141,6 +141,11 @@ def test_back_to_the_newest_whole_one_only_when_nobody_in_touch_holds_the_visibl
     assert decide(shown, restarting, survivor, orphaned_seconds=60).verdict is V.KEEP
 
 
+def test_a_step_forward_needs_nobody_to_hold_the_old_one() -> None:
+    decision = decide(visible(1, "g0"), station("a", "g1"), station("b", "g1"))
+    assert (decision.verdict, decision.visible) == (V.ADVANCE, visible(2, "g1"))
+
+
 def test_a_hub_that_went_back_in_time_believes_the_volumes() -> None:
     a, b = station("a", "g1", "g3", shown=visible(9, "g3")), station("b", "g1", "g3", shown=visible(8, "g1"))
     decision = decide(visible(2, "g1"), a, b)

@@ -1,0 +1,73 @@
+import concurrent.futures
+import threading
+from typing import Any
+
+from stationmaster.hub.db import schema
+from stationmaster.hub.jobs import loop
+
+
+def hold(group: Any, generation: str) -> None:
+    group.beat()
+    for station in (group.a, group.b):
+        station.held[group.source.id] = [generation]
+        station.beat()
+
+
+def settled(fleet: Any) -> loop.Scheduler:
+    scheduler = loop.Scheduler(fleet.live.hub)
+    scheduler._started -= 60
+    return scheduler
+
+
+def test_a_hub_that_has_just_started_first_listens(fleet: Any, group: Any) -> None:
+    fleet.tick()
+    hold(group, "g1")
+    fresh = loop.Scheduler(fleet.live.hub)
+    fresh.tick()
+    assert group.a.beat().visible == []
+    fresh._started -= 10
+    fresh.tick()
+    assert [one.generation for one in group.a.beat().visible] == ["g1"]
+
+
+def test_of_two_replicas_one_wins_each_write(fleet: Any, group: Any) -> None:
+    fleet.live.clock.shift += 86401
+    replicas = [settled(fleet) for _ in range(3)]
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        for generation in ("g1", "g2", "g3"):
+            hold(group, generation)
+            list(pool.map(lambda one: one.tick(), replicas))
+            list(pool.map(lambda one: one.tick(), replicas))
+    assert [(one.number, one.generation) for one in group.a.beat().visible] == [(3, "g3")]
+    assert len(fleet.events("GENERATION_VISIBLE")) == 3
+    assert len(fleet.events("SCHEDULED_JOB_RUN")) == 2  # one for each station, whoever ran it
+    assert len(fleet.events("STATION_HEALTH_CHANGED")) == 2
+
+
+def test_a_step_that_fails_keeps_no_other_waiting(fleet: Any, group: Any) -> None:
+    fleet.tick()
+    hold(group, "g1")
+    broken = fleet.make_station("Broken", "broken.example.com")
+    machine = fleet.register_station(broken)
+    machine.beat()
+    with fleet.live.hub.store.write() as tx:
+        table = schema.station_reports
+        tx.execute(table.update().where(table.c.station_id == broken.id).values(report="{"))
+    fleet.tick()
+    assert [one.generation for one in group.a.beat().visible] == ["g1"]
+
+
+def test_it_runs_until_it_is_stopped(fleet: Any, group: Any) -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=loop.run, args=(fleet.live.hub, stop))
+    thread.start()
+    try:
+        for _ in range(100):
+            if group.a.beat().desired_digest and group.a.desired.sources[0].sync_number == 1:
+                break
+            stop.wait(0.05)
+        assert group.a.desired.sources[0].sync_number == 1
+    finally:
+        stop.set()
+        thread.join(5)
+    assert not thread.is_alive()
