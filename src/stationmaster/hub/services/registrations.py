@@ -29,7 +29,9 @@ def register(
     machine_key = keys.load_public_key(request.public_key)
     fingerprint = keys.fingerprint(machine_key)
     key = registration_keys.find_key(tx, request.registration_key)
-    former = _find_former(tx, key.key_digest, fingerprint)
+    table = schema.registrations
+    this = sa.and_(table.c.key_digest == key.key_digest, table.c.fingerprint == fingerprint)
+    former = tx.execute(sa.select(table).where(this)).one_or_none()
     if former is not None:
         return _repeat(tx, hub, former)
     registration_keys.require_usable(key, now)
@@ -42,7 +44,7 @@ def register(
     registration_keys.use_key(tx, key)
     _store_machine_key(tx, now, hub, answer, machine_key)
     tx.execute(
-        schema.registrations.insert().values(
+        table.insert().values(
             key_digest=key.key_digest,
             fingerprint=fingerprint,
             managed_instance_id=answer.managed_instance_id,
@@ -60,12 +62,6 @@ def register(
         data={"profileId": profile.id, "stationId": answer.station_id},
     )
     return answer
-
-
-def _find_former(tx: sa.Connection, key_digest: str, fingerprint: str) -> sa.Row[Any] | None:
-    table = schema.registrations
-    query = sa.select(table).where(table.c.key_digest == key_digest, table.c.fingerprint == fingerprint)
-    return tx.execute(query).one_or_none()
 
 
 def _repeat(tx: sa.Connection, hub: context.Hub, former: sa.Row[Any]) -> protocol.RegistrationAnswer:
