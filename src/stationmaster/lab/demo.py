@@ -21,6 +21,10 @@ NEEDED_PROGRAMS = (
     *("apt-get", "apt-ftparchive", "dpkg-deb"),
 )
 _KEPT = "kept"
+_ABOUT_TABLE = (
+    "Operations are runs of dnf, apt and the agent; requests are single GETs on the three ports, never tried again. A "
+    "stall is what exceeds the usual duration of its kind. Taken out and back is HAProxy's own view of the station."
+)
 _ABOUT_REQUESTS = (
     "HTTPS and proxy pass this balancer as TCP: what was on its way to a station when that froze is lost. Package "
     "managers and agents ask again, so no operation need fail with it."
@@ -47,7 +51,8 @@ def run(part: Part, reporter: show.Reporter, *, is_kept: bool = False, base: Pat
             world = World(made, reporter, base / "cache")
             outcome = _run_guide(world) if part is Part.GUIDE else _run_move(world)
             columns, rows = failures.table(outcome)
-            reporter.table("What the instances met (measured)", columns, rows)
+            reporter.table("What the instances met, as measured", columns, rows)
+            reporter.say(_ABOUT_TABLE)
             for words in outcome.failures():
                 reporter.say(f"failed: {words}")
             if any(outcome.effect(event, failures.REQUESTS).failed for event in outcome.events):

@@ -86,14 +86,14 @@ def table(outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     for event in outcome.events:
         operations, requests = outcome.effect(event, OPERATIONS), outcome.effect(event, REQUESTS)
         for name, value in (
-            ("dnf, apt and agent operations done", str(operations.done)),
+            ("operations done", str(operations.done)),
             ("  failed", str(operations.failed)),
             ("  longest stall", _stall(operations)),
-            ("single requests on the three ports done", str(requests.done)),
-            ("  failed, nothing tried again", str(requests.failed)),
-            ("  longest stall of a request", _stall(requests)),
-            ("balancer took the station out after", _seconds(event.seconds_until_noticed)),
-            ("balancer took it back after", _seconds(event.seconds_until_returned)),
+            ("requests done", str(requests.done)),
+            ("  failed ", str(requests.failed)),
+            ("  longest stall ", _stall(requests)),
+            ("taken out after", _seconds(event.seconds_until_noticed)),
+            ("taken back after", _seconds(event.seconds_until_returned)),
         ):
             rows.setdefault(name, []).append(value)
     return ["", *(event.name for event in outcome.events)], [[name, *values] for name, values in rows.items()]

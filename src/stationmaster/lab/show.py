@@ -41,15 +41,17 @@ class TerminalReporter:
         """A spinner while it runs, one line with its duration afterwards."""
         started = self._time.monotonic()
         if not self._console.is_terminal:
-            self._console.print(f"{self._stamp()}  … {title}", highlight=False, markup=False)
+            self._console.print(f"{self._stamp()}  … {title}", highlight=False, markup=False, soft_wrap=True)
         with self._console.status(title):
             try:
                 yield
             except BaseException:
-                self._console.print(f"{self._stamp()}  [red]✗[/] {title}", highlight=False)
+                self._console.print(f"{self._stamp()}  [red]✗[/] {title}", highlight=False, soft_wrap=True)
                 raise
         took = self._time.monotonic() - started
-        self._console.print(f"{self._stamp()}  [green]✓[/] {title} [dim]({took:.1f} s)[/]", highlight=False)
+        self._console.print(
+            f"{self._stamp()}  [green]✓[/] {title} [dim]({took:.1f} s)[/]", highlight=False, soft_wrap=True
+        )
 
     def say(self, text: str) -> None:
         """An indented line."""
