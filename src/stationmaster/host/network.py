@@ -44,6 +44,14 @@ def is_free(port: int, *, address: str = "") -> bool:
     return True
 
 
+def has_ipv6() -> bool:
+    """Whether this host can listen on IPv6 addresses."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_STREAM) as probe:
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
 def host_name() -> str:
     """What this machine calls itself."""
     return socket.gethostname()

@@ -44,7 +44,7 @@ class Apply:
 
     def take(self, step: steps.Step) -> None:
         """One step. StationmasterError or OSError when it cannot be taken now."""
-        if isinstance(step, steps.FetchKeys | steps.RequestCertificate | steps.ProbeFetchable | steps.RunSetup):
+        if isinstance(step, steps.SlowStep):
             self._doors.work.start(_subject(step), functools.partial(self._slow.take, step))
             return
         match step:
@@ -111,7 +111,7 @@ def _with_www(present: snapshots.Snapshot, path: str, content: str) -> snapshots
     return dataclasses.replace(present, www=snapshots.frozen_map(entries))
 
 
-def _subject(step: steps.FetchKeys | steps.RequestCertificate | steps.ProbeFetchable | steps.RunSetup) -> str:
+def _subject(step: steps.SlowStep) -> str:
     """What at most one slow step works on at a time."""
     match step:
         case steps.FetchKeys():

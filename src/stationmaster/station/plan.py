@@ -50,6 +50,8 @@ def plan(snapshot: snapshots.Snapshot, host: specs.SiteHost, resolved: specs.Res
     found += engines.steps
     for source in desired.sources:
         found += _plan_source(snapshot, source, now)
+    if now.at >= snapshot.clean_at and _may_clean(snapshot, desired, now):
+        found.append(steps.Clean(desired.retention_seconds))
     if desired.is_auto_config_enabled and snapshot.setup_done != setup_digest(desired):
         found.append(steps.RunSetup(setup_digest(desired)))
     return Plan(tuple(found), engines.problems, engines.is_applied)
@@ -224,6 +226,14 @@ def _plan_source(snapshot: snapshots.Snapshot, source: protocol.MirrorSource, no
             yield steps.ProbeFetchable(source.source_id, one.generation)
     if volume.write_problem is None and _is_sync_due(snapshot, source, has_any=bool(held), now=now):
         yield steps.StartSync(source, source.sync_number)
+
+
+def _may_clean(snapshot: snapshots.Snapshot, desired: protocol.StationDesired, now: Moment) -> bool:
+    """Nothing is removed with the hub away (R12-R18), from a volume in trouble, or beside a sync."""
+    confirmed_at, volume = snapshot.contact.confirmed_at, snapshot.volume
+    is_confirmed = confirmed_at is not None and now.at - confirmed_at <= desired.confirmed_seconds
+    is_well = volume is not None and volume.problem is None and volume.write_problem is None
+    return is_confirmed and is_well and not any(one.is_busy for one in snapshot.syncs.values())
 
 
 def _is_sync_due(snapshot: snapshots.Snapshot, source: protocol.MirrorSource, *, has_any: bool, now: Moment) -> bool:

@@ -17,15 +17,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stationmaster.api_client import keys, session
+from stationmaster.host import access, network
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
-from stationmaster.host import network
 from stationmaster.host import programs as host_programs
 from stationmaster.mirror import volume
 from stationmaster.model import addresses, errors, protocol, response_file
 from stationmaster.station import config as configs
-from stationmaster.station import observe
+from stationmaster.station import observe, wiring
 from stationmaster.station.sites import spec as site_spec
 
 _PATH = "/stationmaster/v1/registrations"
@@ -125,19 +125,22 @@ def _require_usable(root: Path) -> None:
         )
     if root.exists() and not (root.is_dir() and os.access(root, os.W_OK | os.X_OK)):
         raise errors.HostError(f"The state directory {root} is no directory that can be written.", hint="Name another.")
-    closed = closed_parent(root)
+    _require_open(root.parent)
+
+
+def _require_open(directory: Path) -> None:
+    """HostError when the user as whom nginx would serve may not enter."""
+    user = wiring.web_user()
+    try:
+        closed = access.first_closed_directory(directory, user) if user is not None else None
+    except LookupError:
+        return  # nginx is not installed yet, which is a warning of its own
     if closed is not None:
         raise errors.HostError(
-            f"nginx could not serve from {root}: other users may not enter {closed}.",
-            hint=f"Choose a directory such as /var/lib/stationmaster, or run: chmod o+x {closed}",
+            f"nginx could not serve from {directory}: its user {user} may not enter {closed}.",
+            hint=f"Choose another directory, or run: chmod o+x {closed}",
+            code="DirectoryClosed",
         )
-
-
-def closed_parent(path: Path) -> Path | None:
-    """The first directory on the way to ``path`` that nginx's own user could not enter; None when there is none."""
-    if os.geteuid() != 0:
-        return None
-    return next((one for one in reversed(path.parents) if one.exists() and not one.stat().st_mode & 0o001), None)
 
 
 def _own_address(wanted: str | None, content: response_file.ResponseFile) -> str:
@@ -236,12 +239,7 @@ def _take_volume(directory: Path, tenancy_id: str, doors: Doors) -> tuple[volume
     again = "The station is known to the hub already: run the same command again afterwards."
     try:
         site_spec.require_plain_path(directory, what="The mirror directory")
-        closed = closed_parent(directory)
-        if closed is not None:
-            raise errors.VolumeError(
-                f"nginx could not serve from {directory}: other users may not enter {closed}.",
-                hint=f"Choose another mirror directory, or run: chmod o+x {closed}",
-            )
+        _require_open(directory)
         if (directory / ".stationmaster" / "volume.json").exists():
             return volume.open_volume(doors.files, directory, hub=tenancy_id), False
         return volume.init_volume(doors.files, directory, doors.clock, hub=tenancy_id), True

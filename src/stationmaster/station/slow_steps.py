@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
+import logging
 from collections.abc import Callable
 
 from stationmaster.api_client import keys as rsa_keys
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.mirror import volume
+from stationmaster.mirror import retention, volume
 from stationmaster.model import errors, protocol
 from stationmaster.station import board as boards
 from stationmaster.station import certificates, fetch_proof, hub_link, memory, observe, source_keys, steps
@@ -16,7 +18,11 @@ from stationmaster.station import config as configs
 from stationmaster.station import setup as station_setup
 from stationmaster.station import snapshot as snapshots
 
+_log = logging.getLogger(__name__)
 RETRY_SECONDS = 10.0
+FIRST_CLEAN_SECONDS = 600.0
+CLEAN_SECONDS = 6 * 3600.0
+_CLEAN_PAUSE_SECONDS = 0.01
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,7 +48,7 @@ class SlowSteps:
         self._board = board
         self._doors = doors
 
-    def take(self, step: steps.FetchKeys | steps.RequestCertificate | steps.ProbeFetchable | steps.RunSetup) -> None:
+    def take(self, step: steps.SlowStep) -> None:
         """One step, to its end."""
         match step:
             case steps.FetchKeys():
@@ -51,6 +57,8 @@ class SlowSteps:
                 self._request_certificate(step.host)
             case steps.ProbeFetchable():
                 self._prove(step)
+            case steps.Clean():
+                self._clean(step)
             case steps.RunSetup():
                 self._run_setup(step)
 
@@ -104,6 +112,19 @@ class SlowSteps:
         )
         if view.is_fetchable:
             self._doors.memory.keep_proofs(present.volume_id, present.fetch)
+
+    def _clean(self, step: steps.Clean) -> None:
+        """At a low rate, since clients are being served; a sync that begins meanwhile is left alone by the cleaner."""
+        self._board.update(clean_at=self._doors.clock.monotonic() + CLEAN_SECONDS)
+        policy = retention.RetentionPolicy(age=datetime.timedelta(seconds=step.retention_seconds))
+        try:
+            cleaner = retention.Cleaner(self._doors.files, self._doors.open_volume(), self._doors.clock, policy=policy)
+            for verdict in cleaner.clean():
+                if verdict.is_removed:
+                    _log.info("Removed.", extra={"action": "clean", "what": verdict.what, "reason": verdict.reason})
+                    self._doors.clock.sleep(_CLEAN_PAUSE_SECONDS)
+        except (errors.StationmasterError, OSError) as exc:
+            _log.warning(_problem_of(exc).message, extra={"action": "clean"})
 
     def _run_setup(self, step: steps.RunSetup) -> None:
         desired = self._board.read().desired

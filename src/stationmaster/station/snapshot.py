@@ -161,6 +161,7 @@ class Snapshot:
     fetch: Mapping[tuple[str, str], FetchView] = dataclasses.field(default_factory=frozen_map)
     syncs: Mapping[str, SyncView] = dataclasses.field(default_factory=frozen_map)
     keys: Mapping[str, KeysView] = dataclasses.field(default_factory=frozen_map)
+    clean_at: float = float("inf")
     setup_done: str = ""
     setup_problem: protocol.Problem | None = None
 

@@ -89,7 +89,7 @@ def squid_spec(desired: protocol.StationDesired, host: SiteHost, resolved: Resol
     known = tuple(one for one in desired.hub.addresses if addresses.is_address(one))
     return site_spec.SquidSpec(
         state_directory=host.state_directory,
-        service_name=site_spec.squid_service_name(desired.station_id, host.state_directory),
+        service_name=site_spec.squid_service_name(desired.station_id, host.state_directory, host.squid_user),
         direct=_triple(desired.ports),
         balancer=_triple(desired.balancer_ports),
         permitted=permitted_networks(desired.permitted_ranges, resolved)[0],

@@ -104,6 +104,13 @@ class ProbeFetchable:
 
 
 @dataclasses.dataclass(frozen=True)
+class Clean:
+    """Remove generations that nobody may still be in the middle of, and what only they referred to."""
+
+    retention_seconds: float
+
+
+@dataclasses.dataclass(frozen=True)
 class RunSetup:
     """Open the firewall and label the ports of this host (``is_auto_config_enabled``)."""
 
@@ -123,5 +130,8 @@ Step = (
     | ApplySquid
     | StartSync
     | ProbeFetchable
+    | Clean
     | RunSetup
 )
+
+SlowStep = FetchKeys | RequestCertificate | ProbeFetchable | Clean | RunSetup

@@ -66,7 +66,15 @@ def build(state: configs.StateDirectory) -> Parts:
     _prepare(state, files)
     kept = memory.Memory(state, files)
     ports_setup = setup.Setup(state.root / "setup-done", host_programs.Programs(), files)
-    board = boards.Board(first_snapshot(state, config, kept, setup_done=ports_setup.done()))
+    board = boards.Board(
+        first_snapshot(
+            state,
+            config,
+            kept,
+            setup_done=ports_setup.done(),
+            clean_at=clock.monotonic() + slow_steps.FIRST_CLEAN_SECONDS,
+        )
+    )
     names = station_names.Names(network.resolve, clock)
     host = site_host(state, config)
     link = hub_link.HubLink(config, state, clock)
@@ -100,7 +108,12 @@ def build(state: configs.StateDirectory) -> Parts:
 
 
 def first_snapshot(
-    state: configs.StateDirectory, config: configs.StationConfig, kept: memory.Memory, *, setup_done: str
+    state: configs.StateDirectory,
+    config: configs.StationConfig,
+    kept: memory.Memory,
+    *,
+    setup_done: str,
+    clean_at: float,
 ) -> snapshots.Snapshot:
     """What is known before anything was looked at: what the last daemon stored (I9)."""
     stored, visible = kept.desired(), kept.visible()
@@ -120,24 +133,37 @@ def first_snapshot(
         www=observe.look_at_www(state.www),
         fetch=kept.proofs(config.volume_id),
         syncs=kept.syncs(),
+        clean_at=clean_at,
         setup_done=setup_done,
     )
 
 
 def site_host(state: configs.StateDirectory, config: configs.StationConfig) -> specs.SiteHost:
     """What of this host nginx and squid depend on. The probe token follows from the machine's key, so it stays."""
-    is_root = os.geteuid() == 0
     key = host_files.read_required(state.key, what="the machine's key", hint="Restore it, or register anew.")
     return specs.SiteHost(
         state_directory=state.root,
-        listen=config.listen,
-        nginx_user=_first_user(_WEB_USERS) if is_root else None,
-        squid_user=_first_user(_PROXY_USERS) if is_root else None,
+        listen=_listen(config),
+        nginx_user=web_user(),
+        squid_user=_first_user(_PROXY_USERS),
         probe_token=hashlib.sha256(b"probe\0" + key).hexdigest()[:32],
     )
 
 
-def _first_user(wanted: tuple[str, ...]) -> str:
+def _listen(config: configs.StationConfig) -> tuple[str, ...]:
+    """All addresses means those of both families, where the host has both."""
+    is_everywhere = set(config.listen) == {"0.0.0.0"}  # noqa: S104 - compared with, not bound to
+    return (*config.listen, "::") if is_everywhere and network.has_ipv6() else config.listen
+
+
+def web_user() -> str | None:
+    """As whom nginx serves; None when this process is not root, and so nginx runs as the same user."""
+    return _first_user(_WEB_USERS)
+
+
+def _first_user(wanted: tuple[str, ...]) -> str | None:
+    if os.geteuid() != 0:
+        return None
     known = {entry.pw_name for entry in pwd.getpwall()}
     return next((name for name in wanted if name in known), wanted[0])
 

@@ -68,6 +68,8 @@ def take(world: snapshots.Snapshot, step: steps.Step) -> snapshots.Snapshot:  # 
             return dataclasses.replace(world, fetch=snapshots.frozen_map(proofs))
         case steps.RunSetup():
             return dataclasses.replace(world, setup_done=step.digest)
+        case steps.Clean():
+            return dataclasses.replace(world, clean_at=float("inf"))
 
 
 def restarted(world: snapshots.Snapshot) -> snapshots.Snapshot:

@@ -1,0 +1,147 @@
+"""What a station remembers, and what it believes: numbers only rise (R8), the volume's word is read off the volume."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+
+import hypothesis
+import msgspec
+import pytest
+from hypothesis import strategies as st
+
+from stationmaster.host import files as host_files
+from stationmaster.mirror import volume
+from stationmaster.model import protocol
+from stationmaster.station import board, config, hub_link, memory, observe
+from stationmaster.station import snapshot as snapshots
+from stationmaster.testing import manual_clock
+from stationmaster.testing import stations as make
+
+A = make.A
+_VISIBLE = st.builds(make.visible, st.sampled_from([make.A, make.B]), st.integers(0, 5), st.sampled_from(["g1", "g2"]))
+
+
+@hypothesis.given(st.lists(_VISIBLE), st.lists(_VISIBLE))
+def test_numbers_only_rise(known: list[protocol.Visible], heard: list[protocol.Visible]) -> None:
+    before = board.merge_visible((), tuple(known))
+    after = board.merge_visible(before, tuple(heard))
+    assert len({one.source_id for one in after}) == len(after)
+    for one in before:
+        following = next(other for other in after if other.source_id == one.source_id)
+        assert following.number > one.number or following == one
+    assert board.merge_visible(after, tuple(known)) == after
+
+
+def test_an_answer_brings_the_desired_state_only_when_it_changed() -> None:
+    answer = protocol.HeartbeatAnswer(
+        time_received=make.NOW,
+        desired_digest="new",
+        desired=make.desired(display_name="B"),
+        visible=[make.visible(A, 2, "g2")],
+    )
+    contact = snapshots.Contact(confirmed_at=1.0)
+    after = hub_link.with_answer(make.snapshot(), answer, contact)
+    assert (after.desired_digest, after.contact, after.told) == ("new", contact, (make.visible(A, 2, "g2"),))
+    same = hub_link.with_answer(
+        after, msgspec.structs.replace(answer, desired=None, visible=[make.visible(A, 1, "g1")]), contact
+    )
+    assert same.desired == after.desired
+    assert same.told == after.told
+
+
+def test_what_was_kept_comes_back(tmp_path: Path) -> None:
+    kept = memory.Memory(config.StateDirectory(tmp_path), host_files.Files())
+    assert kept.desired() is None
+    assert kept.visible() == memory.StoredVisible()
+    kept.keep_desired("d", make.desired())
+    kept.keep_visible((make.visible(A, 2, "g2"),), (make.visible(A, 1, "g1"),))
+    kept.keep_proofs(
+        "v", {(A, "g1"): snapshots.FetchView(is_fetchable=True), (A, "g2"): snapshots.FetchView(is_fetchable=False)}
+    )
+    report = protocol.SyncReport(number=3, is_running=False, problem=protocol.Problem(code="x", message="y"))
+    kept.keep_syncs(
+        {A: snapshots.SyncView(number=3, report=report, failures=2), make.B: snapshots.SyncView(is_running=True)}
+    )
+    stored = kept.desired()
+    assert stored is not None
+    assert (stored.digest, stored.desired) == ("d", make.desired())
+    assert kept.visible().shown == (make.visible(A, 1, "g1"),)
+    assert dict(kept.proofs("v")) == {(A, "g1"): snapshots.FetchView(is_fetchable=True)}
+    assert dict(kept.proofs("another volume")) == {}
+    assert dict(kept.syncs()) == {A: snapshots.SyncView(number=3, report=report, failures=2)}
+    assert (tmp_path / "desired.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_damaged_memory_is_left_out(tmp_path: Path) -> None:
+    (tmp_path / "visible.json").write_text('{"told": [{"so')
+    assert memory.Memory(config.StateDirectory(tmp_path), host_files.Files()).visible() == memory.StoredVisible()
+
+
+def test_the_configuration_is_read_strictly(tmp_path: Path) -> None:
+    state = config.StateDirectory(tmp_path)
+    with pytest.raises(Exception, match="station register"):
+        config.read_config(state)
+    config.write_config(state, _config(tmp_path), host_files.Files())
+    assert config.read_config(state) == _config(tmp_path)
+    state.config.write_text(state.config.read_text().replace('"hubUrl"', '"hubUrk"'))
+    with pytest.raises(Exception, match="cannot be understood"):
+        config.read_config(state)
+
+
+def _config(root: Path, volume_id: str = "v") -> config.StationConfig:
+    return config.StationConfig(
+        station_id="station",
+        managed_instance_id="instance",
+        tenancy_id="tenancy",
+        hub_url="https://hub",
+        address="10.0.0.2",
+        mirror_directory=str(root),
+        volume_id=volume_id,
+    )
+
+
+class ReadOnlyFiles(host_files.Files):
+    def write_atomic(self, path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+        del content, mode, durable
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
+
+
+def test_the_volume_as_it_is(tmp_path: Path) -> None:
+    clock = manual_clock.ManualClock()
+    made = volume.init_volume(host_files.Files(), tmp_path / "m", clock, hub="tenancy")
+    records = observe.records_directory(made, A)
+    records.mkdir(parents=True)
+    for number, generation in ((2, "g2"), (10, "g10"), (9, "g9")):
+        (records / str(number)).write_bytes(msgspec.json.encode(observe.Record(generation, number)))
+    (records / "11").write_text("half a rec")
+    (records / ".12.tmp").write_text("")
+
+    def look(volume_id: str, files: host_files.Files) -> snapshots.VolumeView:
+        return observe.look_at_volume(_config(made.root, volume_id), str(made.root), [A], files, clock)
+
+    view = look(made.id, host_files.Files())
+    assert view.records == {A: make.visible(A, 10, "g10")}
+    assert (view.is_writable, view.problem, view.volume_id) == (True, None, made.id)
+    assert (made.control / "stations" / "station").read_text()
+
+    view = look(made.id, ReadOnlyFiles())
+    assert view.write_problem is not None
+    assert (view.is_writable, view.problem, view.write_problem.code) == (False, None, "VolumeReadOnly")
+
+    view = look("another", host_files.Files())
+    assert view.problem is not None
+    assert (view.volume_id, view.problem.code) == (None, "NotAVolume")
+    missing = observe.look_at_volume(_config(tmp_path), str(tmp_path / "none"), [A], host_files.Files(), clock)
+    assert missing.problem is not None
+    assert not (tmp_path / "none").exists()
+
+
+def test_www_is_read_as_it_is_served(tmp_path: Path) -> None:
+    for name in ("m-http", "u"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "m-http" / A).write_text("list\n")
+    (tmp_path / "m-http" / ".half").write_text("left by a crash")
+    (tmp_path / "u" / A).symlink_to("/mirror/x")
+    assert observe.look_at_www(tmp_path) == {f"m-http/{A}": "list\n", f"u/{A}": "->/mirror/x"}
