@@ -91,7 +91,7 @@ class Cycle:
 
         def attempt() -> session.Answer:
             try:
-                return opened.request("POST", path, body=checkin)
+                return opened.request("POST", path, body=checkin, timeout=15.0)
             except errors.PeerError as exc:
                 raise connection.explain(exc, gateway, hub_url) from exc
 

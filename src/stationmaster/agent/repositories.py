@@ -10,6 +10,9 @@ Files, by their path inside the root:
     /etc/pki/rpm-gpg/stationmaster-<repo id>.asc   keys for dnf and zypper
     /etc/stationmaster/ca.pem                      the hub's CA, where the mirror is read over HTTPS
 
+zypper takes no CA per repository: where the mirror is read over HTTPS, the hub's CA has to be among the system's trust
+anchors there (``/etc/pki/trust/anchors``, `update-ca-certificates`).
+
 A repository names the one-line list of its source, the only mutable document a client reads (ha-protocol R3). What the
 agent runs itself is pinned: ``render_pinned`` gives the same repositories with the generation's own address.
 """
@@ -146,7 +149,7 @@ def _render_rpm(source: protocol.InstanceSource, url: str, repositories: Reposit
     }
     if is_signed:
         values["gpgkey"] = f"file://{repositories.prefix}{_key_path(source)}"
-    if repositories.address.is_mirror_tls:
+    if repositories.address.is_mirror_tls and repositories.package_manager is PackageManager.DNF:
         values["sslverify"] = "1" if repositories.is_tls_verified else "0"
         values["sslcacert"] = repositories.prefix + CA_FILE
     if repositories.package_manager is PackageManager.ZYPPER:

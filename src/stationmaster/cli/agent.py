@@ -34,6 +34,8 @@ def agent() -> None:
     """
     # A service manager starts programs without HOME, and rpm finds its database by it on Debian (engines.md 5).
     os.environ.setdefault("HOME", "/root")
+    # Repository files are read by users other than root (apt fetches as its own); what is secret says so itself.
+    os.umask(0o022)
 
 
 @agent.command()

@@ -56,10 +56,11 @@ def wait_for(port: int) -> None:
 class Mirror:
     """What a station serves, without a station: pinned trees, lists, health."""
 
-    def __init__(self, base: Path) -> None:
+    def __init__(self, base: Path, certificate: tuple[Path, Path]) -> None:
         self.www = base / "www"
+        self.certificate = certificate
         self.shown = 0
-        for name in ("g", "m"):
+        for name in ("g", "m", "m-https"):
             (self.www / name).mkdir(parents=True)
         (self.www / "healthz").write_text("ready\n")
         self.log = base / "access.log"
@@ -74,9 +75,11 @@ class Mirror:
                 "events { worker_connections 256; }\n"
                 f"http {{ access_log {self.log}; client_body_temp_path {base}/t1; proxy_temp_path {base}/t2;\n"
                 f"fastcgi_temp_path {base}/t3; uwsgi_temp_path {base}/t4; scgi_temp_path {base}/t5;\n"
-                f"server {{ listen 127.0.0.1:{self.http_port}; listen 127.0.0.1:{self.https_port};\n"
-                f"listen 127.0.0.2:{self.http_port}; listen 127.0.0.2:{self.https_port}; root {self.www};\n"
-                "disable_symlinks off; location /m/ { default_type text/plain; } } }\n"
+                f"ssl_certificate {self.certificate[0]}; ssl_certificate_key {self.certificate[1]};\n"
+                f"root {self.www}; default_type text/plain;\n"
+                f"server {{ listen 127.0.0.1:{self.http_port}; listen 127.0.0.2:{self.http_port}; }}\n"
+                f"server {{ listen 127.0.0.1:{self.https_port} ssl; listen 127.0.0.2:{self.https_port} ssl;\n"
+                f"location /m/ {{ alias {self.www}/m-https/; }} }} }}\n"
             )
             if subprocess.run(["nginx", "-t", "-q", "-c", str(config)], check=False).returncode != 0:
                 continue  # somebody else on this machine took the port in between
@@ -93,6 +96,7 @@ class Mirror:
         place.parent.mkdir(exist_ok=True)
         place.symlink_to(tree.resolve())
         (self.www / "m" / source).write_text(f"http://{host}:{self.http_port}/g/{source}/{generation}/\n")
+        (self.www / "m-https" / source).write_text(f"https://{host}:{self.https_port}/g/{source}/{generation}/\n")
         return Visible(source_id=source, number=1, generation=generation)
 
     def forget(self, visible: Visible) -> None:
@@ -280,11 +284,11 @@ class Proxy:
 
 
 @pytest.fixture(scope="session")
-def mirror(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirror]:
+def mirror(tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]) -> Iterator[Mirror]:
     base = tmp_path_factory.mktemp("mirror")
     for path in (base, *list(base.parents)[:2]):
         path.chmod(0o755)  # apt fetches as its own user
-    made = Mirror(base)
+    made = Mirror(base, certificate)
     yield made
     made.stop()
 
@@ -316,7 +320,10 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         .serial_number(1)
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(f"127.0.0.{last}")) for last in (1, 2)]),
+            critical=False,
+        )
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, hashes.SHA256())
     )
@@ -389,14 +396,20 @@ class Agent:
         return agent_daemon.Daemon(self.state_dir, DOORS).run_once(is_thorough=True)
 
     def point(
-        self, mirror: Mirror, *sources: InstanceSource, host: str = "127.0.0.1", proxy_port: int | None = None
+        self,
+        mirror: Mirror,
+        *sources: InstanceSource,
+        host: str = "127.0.0.1",
+        proxy_port: int | None = None,
+        is_tls: bool = False,
     ) -> None:
         ports = protocol.Ports(proxy=proxy_port or self.proxy.port, http=mirror.http_port, https=mirror.https_port)
         self.hub.desired = protocol.InstanceDesired(
             managed_instance_id=INSTANCE,
-            address=protocol.ClientAddress(host=host, ports=ports),
-            ca="",
+            address=protocol.ClientAddress(host=host, ports=ports, is_mirror_tls=is_tls),
+            ca=mirror.certificate[0].read_text(),
             sources=list(sources),
+            is_tls_verified=is_tls,
         )
 
     def order(

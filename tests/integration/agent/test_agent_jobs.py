@@ -165,3 +165,32 @@ def test_other_package_managers_work_on_an_install_root(
     assert any(
         one.name == name for one in next(c.inventory for c in reversed(agent.hub.checkins) if c.inventory).installed
     )
+
+
+@pytest.mark.parametrize("kind", [PackageManager.DNF, PackageManager.APT])
+def test_over_tls_by_the_hubs_ca(
+    agent,
+    mirror,
+    rpms,
+    debs,
+    rpm_source: InstanceSource,
+    deb_source: InstanceSource,
+    install_root: Path,
+    kind: PackageManager,
+) -> None:
+    source, upstream, name = (
+        (deb_source, debs, "labd-app-001") if kind is PackageManager.APT else (rpm_source, rpms, "lab-lib-001")
+    )
+    mirror.show(source.source_id, upstream.base)
+    agent.point(mirror, source, is_tls=True)
+    agent.register(install_root, kind)
+    job = agent.order(1, Operation.INSTALL_PACKAGES, name)
+    seen = mirror.log.read_text().count("/g/")
+    agent.run()
+    assert agent.hub.final(job).state is JobState.SUCCEEDED, agent.hub.final(job)
+    assert mirror.log.read_text().count("/g/") > seen
+    assert "https://" in "".join(path.read_text() for path in install_root.rglob("pinned/*"))
+    # A root whose CA file was damaged gets it back before anything is fetched.
+    (install_root / "etc/stationmaster/ca.pem").write_text("")
+    assert agent.run().problems == ()
+    assert (install_root / "etc/stationmaster/ca.pem").read_text() == mirror.certificate[0].read_text()

@@ -66,7 +66,7 @@ def test_it_stays_while_the_rehearsal_fails_and_says_why(
 def test_it_stays_when_a_source_it_uses_is_not_there(
     settled, mirror, rpm_source: InstanceSource, install_root: Path, tmp_path: Path
 ) -> None:
-    other = type(mirror)(tmp_path)
+    other = type(mirror)(tmp_path, mirror.certificate)
     try:
         settled.point(other, rpm_source, host=NEW)
         settled.run()

@@ -14,6 +14,8 @@ from stationmaster.model import errors
 from stationmaster.model.protocol import Package, PackageManager, Problem
 
 LISTS = f"{repositories.WORK_DIRECTORY}/apt-lists"
+# apt leaves a copy of an inline key behind now and then; here, and not in /tmp, it can be cleared away.
+TEMPORARY = f"{repositories.WORK_DIRECTORY}/temporary"
 _QUERY = r"${Package}\t${Version}\t${Architecture}\t${db:Status-Status}\n"
 _UPGRADE = re.compile(r"Inst (\S+?)(?::\w+)? \[([^\]]+)\] \((\S+) .*\[(\w+)\]\)")
 _PINNED = re.compile(re.escape(repositories.PINNED_DIRECTORY) + r"/(.+)\.list ")
@@ -38,7 +40,7 @@ class Apt:
         self, target: base.Target, host: programs.Programs, disk: files.Files, source_of: dict[str, str]
     ) -> None:
         self.target = target
-        self._runner = base.Runner(target, host)
+        self._runner = base.Runner(target, host, {"TMPDIR": target.prefix + TEMPORARY})
         self._disk = disk
         self._source_of = source_of
 
@@ -46,6 +48,8 @@ class Apt:
         """A place for our lists; an install root also gets what dpkg expects to find."""
         directory = self.target.outside(LISTS)
         self._disk.make_directory(directory / "partial")
+        self._disk.make_directory(self.target.outside(TEMPORARY))
+        self._disk.set_mode(self.target.outside(TEMPORARY), 0o1777)  # apt checks signatures as a user of its own
         if self.target.is_install_root:
             for name in _INSTALL_ROOT:
                 self._disk.make_directory(self.target.root / name)
@@ -145,9 +149,13 @@ class Apt:
             "-o", "Dpkg::Use-Pty=0", "-o", "DPkg::Lock::Timeout=120", "-o", "APT::Update::Error-Mode=any",
             "-o", "Acquire::Retries=3", "-o", "Acquire::http::Timeout=15", "-o", "Acquire::https::Timeout=15",
         ]  # fmt: skip
-        return self._runner.run(
-            ["apt-get", *options, *self._options(), command, *arguments], timeout=base.TRANSACTION_SECONDS
-        )
+        try:
+            return self._runner.run(
+                ["apt-get", *options, *self._options(), command, *arguments], timeout=base.TRANSACTION_SECONDS
+            )
+        finally:
+            for left in self.target.outside(TEMPORARY).glob("apt-key*"):
+                self._disk.remove_tree(left)
 
     def _options(self) -> list[str]:
         prefix = self.target.prefix
