@@ -111,12 +111,11 @@ class Dnf:
 
     def _stop_key_agents(self) -> None:
         """Checking signed metadata leaves a gpg-agent behind for each repository (engines.md 5)."""
-        for socket in self.target.outside("var/cache/dnf").glob("*/pubring/S.gpg-agent"):
-            home = socket.parent
-            if self.target.is_entered:
-                home = "/" / home.relative_to(self.target.root)
-            if self._host.find("gpgconf") is not None:
-                self._runner.run(["gpgconf", "--homedir", str(home), "--kill", "gpg-agent"], timeout=10)
+        if self._host.find("gpgconf") is None:
+            return
+        for home in self.target.outside("var/cache/dnf").glob("*/pubring"):
+            seen = "/" / home.relative_to(self.target.root) if self.target.is_entered else home
+            self._runner.run(["gpgconf", "--homedir", str(seen), "--kill", "gpg-agent"], timeout=10)
 
 
 def parse_upgrades(text: str, source_of: dict[str, str]) -> list[Package]:
