@@ -17,6 +17,9 @@ _PATH = f"{options.API}/managementStations"
     lazy={
         "register": lazy.Lazy("stationmaster.cli.station_host:register", "On the host: make it this station."),
         "run": lazy.Lazy("stationmaster.cli.station_host:run", "On the host: run the station."),
+        "take-volume": lazy.Lazy(
+            "stationmaster.cli.station_host:take_volume", "On the host: take a new mirror directory."
+        ),
     },
 )
 def station() -> None:

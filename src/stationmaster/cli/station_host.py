@@ -98,6 +98,25 @@ def run(state_dir: Path, *, stop_engines: bool | None) -> None:
             click.echo("nginx and squid go on serving; the next `station run` takes them over.", err=True)
 
 
+@click.command("take-volume")
+@STATE_DIRECTORY
+def take_volume(state_dir: Path) -> None:
+    """Take the mirror directory that the hub names now, after it was changed there.
+
+    As `register` does: an empty directory becomes a volume, a volume is joined, anything else is refused. Restart
+    `station run` afterwards.
+    """
+    from stationmaster.host import clock, files, programs
+    from stationmaster.station import config
+    from stationmaster.station import register as registration
+
+    _set_umask()
+    doors = registration.Doors(files.Files(), clock.SystemClock(), programs.Programs())
+    taken, is_new = registration.take_volume(config.StateDirectory(state_dir.resolve()), doors)
+    click.echo(f"Mirror directory {taken.mirror_directory}: volume {taken.volume_id} {'made' if is_new else 'joined'}.")
+    click.echo("Restart `stationmaster station run` to use it.")
+
+
 def _set_umask() -> None:
     """What a daemon makes must be readable by nginx's user; what must not be says so itself."""
     os.umask(0o022)

@@ -68,7 +68,14 @@ def look_at_volume(
             write_problem=write_problem,
         )
     except errors.StationmasterError as exc:
-        return snapshots.VolumeView(directory=directory, seen_at=seen_at, problem=problem_of(exc))
+        problem = problem_of(exc)
+        if directory != config.mirror_directory:
+            message = (
+                f"The mirror directory was changed from {config.mirror_directory} to {directory}, which is not this "
+                f"station's volume: {exc.message} To use it, run `stationmaster station take-volume` on this host."
+            )
+            problem = protocol.Problem(code=exc.code, message=message)
+        return snapshots.VolumeView(directory=directory, seen_at=seen_at, problem=problem)
     except OSError as exc:
         message = f"The mirror volume {directory} cannot be read: {exc.strerror}. Check the mount and its server."
         problem = protocol.Problem(code="VolumeUnusable", message=message)

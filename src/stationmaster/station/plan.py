@@ -245,4 +245,6 @@ def _is_sync_due(snapshot: snapshots.Snapshot, source: protocol.MirrorSource, *,
         return False
     if sync.failures:
         return now.at >= sync.retry_at or source.sync_number > sync.number
-    return source.sync_number > max(sync.number, 0) or (not has_any and sync.number < 0)
+    # A volume that holds nothing is filled, also when it was exchanged for an empty one; the pause after a sync that
+    # just ended lets the next look at the volume see what it brought.
+    return source.sync_number > max(sync.number, 0) or (not has_any and now.at >= sync.retry_at)

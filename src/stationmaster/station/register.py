@@ -16,6 +16,8 @@ import urllib.parse
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from stationmaster.api_client import keys, session
 from stationmaster.host import access, network
 from stationmaster.host import clock as clocks
@@ -25,7 +27,7 @@ from stationmaster.host import programs as host_programs
 from stationmaster.mirror import volume
 from stationmaster.model import addresses, errors, protocol, response_file
 from stationmaster.station import config as configs
-from stationmaster.station import observe, wiring
+from stationmaster.station import memory, observe, wiring
 from stationmaster.station.sites import spec as site_spec
 
 _PATH = "/stationmaster/v1/registrations"
@@ -97,6 +99,20 @@ def register(wish: Wish, doors: Doors) -> Registered:
     )
     configs.write_config(state, config, doors.files)
     return Registered(config, answer.display_name, is_new, _warnings(directory, doors.programs))
+
+
+def take_volume(state: configs.StateDirectory, doors: Doors) -> tuple[configs.StationConfig, bool]:
+    """Take or join the volume in the mirror directory that the hub names now, after an operator changed it there.
+
+    The daemon does not do this by itself: a wrong or unmounted directory must never look like a new volume (I11).
+    """
+    config = configs.read_config(state)
+    stored = memory.Memory(state, doors.files).desired()
+    directory = Path(stored.desired.mirror_directory if stored else config.mirror_directory)
+    found, is_new = _take_volume(directory, config.tenancy_id, doors)
+    following = msgspec.structs.replace(config, mirror_directory=str(directory), volume_id=found.id)
+    configs.write_config(state, following, doors.files)
+    return following, is_new
 
 
 def require_unregistered(state: configs.StateDirectory) -> None:
@@ -236,7 +252,7 @@ def _require_station(answer: protocol.RegistrationAnswer) -> Path:
 
 def _take_volume(directory: Path, tenancy_id: str, doors: Doors) -> tuple[volume.Volume, bool]:
     """I11: an empty unmarked directory becomes a volume, a volume is joined, anything else is refused."""
-    again = "The station is known to the hub already: run the same command again afterwards."
+    again = "Then run the same command again; nothing is used up."
     try:
         site_spec.require_plain_path(directory, what="The mirror directory")
         _require_open(directory)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import http.client
 import os
 import shutil
 import signal
@@ -29,7 +30,8 @@ import sys, click
 from stationmaster.cli import main, station_host
 from stationmaster.model import errors
 try:
-    click.Group(commands={"register": station_host.register, "run": station_host.run})(standalone_mode=False)
+    click.Group(commands={"register": station_host.register, "run": station_host.run,
+        "take-volume": station_host.take_volume})(standalone_mode=False)
 except errors.StationmasterError as exc:
     main.show_error(exc, as_json=False)
     sys.exit(1)
@@ -108,9 +110,19 @@ class Station:
         self.hub.desired = msgspec.structs.replace(self.hub.desired, **changes)
 
     def get(self, path: str, *, source: str = "127.0.0.2", port: int = 0) -> loopback.Answer:
-        with contextlib.suppress(OSError):
-            return loopback.fetch(port or self.ports.http, path, source=source)
-        return loopback.Answer(0, {}, b"")
+        """As a client asks that knows the station by the group's name."""
+        port = port or self.ports.http
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5, source_address=(source, 0))
+        host = self.hub.desired.client_address.host if self.hub.desired else "lb.example"
+        try:
+            connection.request("GET", path, headers={"Host": f"{host}:{port}"})
+            answer = connection.getresponse()
+            headers = {name.lower(): value for name, value in answer.getheaders()}
+            return loopback.Answer(answer.status, headers, answer.read())
+        except (OSError, http.client.HTTPException):
+            return loopback.Answer(0, {}, b"")
+        finally:
+            connection.close()
 
     def health(self) -> tuple[int, list[str]]:
         answer = self.get("/healthz")

@@ -213,3 +213,20 @@ def test_the_operators_certificate_is_used_while_it_is_good(serving: Station) ->
     station.until_ready()
     assert station.hub.certificates == 2
     assert station.get(f"/m/{SOURCE}").body.startswith(b"http://new.example:")
+
+
+def test_a_changed_mirror_directory_is_taken_on_request(serving: Station) -> None:
+    station = serving
+    following = station.base / "mirror2"
+    station.change(mirror_directory=str(following))
+    station.until("it is refused", lambda: station.health()[1][:1] == ["NotAVolume"])
+    station.until("the way out is told", lambda: any("take-volume" in one.message for one in station.hub.last.problems))  # type: ignore[union-attr]
+    assert not following.exists()
+    done = station.run("take-volume", "--state-dir", station.state)
+    assert done.returncode == 0, done.stderr
+    assert "made" in done.stdout
+    station.kill(signal.SIGTERM)
+    station.start()
+    station.until_synced()
+    assert station.get(f"/u/{SOURCE}/Packages/p3.rpm").status == 200
+    assert (following / "generations" / SOURCE).is_dir()

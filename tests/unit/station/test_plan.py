@@ -249,6 +249,8 @@ def test_a_changed_address_rewrites_the_lists() -> None:
 SYNC_TABLE = [
     ("never tried, nothing held", snapshots.SyncView(), 0, (), True),
     ("never tried, brought by a peer", snapshots.SyncView(), 0, ("g1",), False),
+    ("done, and the volume was exchanged", snapshots.SyncView(number=2), 2, (), True),
+    ("done a moment ago", snapshots.SyncView(number=2, retry_at=make.NOW_AT + 9), 2, (), False),
     ("asked for", snapshots.SyncView(number=1), 2, ("g1",), True),
     ("done", snapshots.SyncView(number=2), 2, ("g1",), False),
     ("waits", snapshots.SyncView(number=1, is_queued=True), 2, ("g1",), False),
