@@ -78,6 +78,9 @@ def run(arguments: list[str]) -> int:
         # The reader (`head`) has what it wanted; the interpreter's own flush at exit must not complain either.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as exc:
+        show_error(_host_error(exc), as_json=bool(meta.get(JSON_ASKED)))
+        return 1
 
 
 def show_error(error: errors.StationmasterError, *, as_json: bool) -> None:
@@ -91,6 +94,14 @@ def show_error(error: errors.StationmasterError, *, as_json: bool) -> None:
     click.echo(f"error: {error.message}", err=True)
     if error.hint:
         click.echo(f"hint: {error.hint}", err=True)
+
+
+def _host_error(exc: OSError) -> errors.HostError:
+    """What this machine refused (a directory that may not be written, a full disk), by the file concerned."""
+    where = f" {exc.filename}" if exc.filename else ""
+    return errors.HostError(
+        f"This machine refused{where}: {exc.strerror or exc}.", hint="Check rights and space there."
+    )
 
 
 def _invoke(arguments: list[str], meta: dict[str, object]) -> int:

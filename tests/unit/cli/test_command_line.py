@@ -14,6 +14,8 @@ def probe(trouble: str, *, as_json: bool) -> None:
     """A command that fails as it is told."""
     if trouble == "error":
         raise errors.ConflictError("The port differs.", hint="Use the other.")
+    if trouble == "disk":
+        raise OSError(28, "No space left on device", "/srv/x")
     if trouble == "stop":
         raise KeyboardInterrupt
     if trouble == "exit":
@@ -31,6 +33,12 @@ def _mounted(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         (["probe"], 0, "fine False\n", ""),
         (["probe", "--trouble", "error"], 1, "", "error: The port differs.\nhint: Use the other.\n"),
+        (
+            ["probe", "--trouble", "disk"],
+            1,
+            "",
+            "error: This machine refused /srv/x: No space left on device.\nhint: Check rights and space there.\n",
+        ),
         (["probe", "--trouble", "stop"], 130, "", "Stopped.\n"),
         (["probe", "--trouble", "exit"], 3, "", ""),
     ],
