@@ -51,7 +51,7 @@ def decode_body(route: routes.Route, content: bytes) -> Any:
         return _decoder(route.body).decode(content)
     except msgspec.DecodeError as exc:
         _require_json(content)  # a type error may come before a syntax error further on, which says more
-        raise failures.explain_undecodable(exc, what="body") from exc
+        raise failures.explain_undecodable(exc, what="body", kind=route.body) from exc
     except (UnicodeDecodeError, RecursionError):
         _require_json(content)
         raise
@@ -76,7 +76,7 @@ def decode_query(route: routes.Route, query_string: str) -> Any:
     try:
         return msgspec.convert(found, type=route.query, strict=False)
     except msgspec.ValidationError as exc:
-        raise failures.explain_undecodable(exc, what="query") from exc
+        raise failures.explain_undecodable(exc, what="query", kind=route.query) from exc
 
 
 def _require_json(content: bytes) -> None:

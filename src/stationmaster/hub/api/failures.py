@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import msgspec
 import sqlalchemy as sa
 
+from stationmaster.hub.api import expected
 from stationmaster.model import errors
 
 STATUS_BY_CODE = {
@@ -63,8 +65,8 @@ def translate(exc: Exception) -> errors.StationmasterError:
     return errors.StationmasterError(f"{type(exc).__name__}: {exc}")
 
 
-def explain_undecodable(exc: msgspec.DecodeError, *, what: str) -> errors.CallerError:
-    """What is wrong with a body or query that could not be decoded, naming the field or the place."""
+def explain_undecodable(exc: msgspec.DecodeError, *, what: str, kind: Any = None) -> errors.CallerError:
+    """What is wrong with a body or query that could not be decoded as ``kind``: the field, and what it takes."""
     text = str(exc)
     if not isinstance(exc, msgspec.ValidationError):
         return errors.CallerError(f"The {what} is not JSON: {text}.", code="CannotParseRequest")
@@ -75,7 +77,9 @@ def explain_undecodable(exc: msgspec.DecodeError, *, what: str) -> errors.Caller
         return errors.CallerError(f"{_join(place, missing['field'])} is missing.", code="MissingParameter")
     if unknown:
         return errors.CallerError(f"{_join(place, unknown['field'])} is not a field of this {what}.")
-    return errors.CallerError(f"{place or 'The ' + what}: {_AT.sub('', text)}.")
+    values = expected.values_at(kind, place) if kind is not None and text.startswith("Invalid") else ()
+    hint = f"Expected is one of {', '.join(values)}." if values else ""
+    return errors.CallerError(f"{place or 'The ' + what}: {_AT.sub('', text)}.", hint=hint)
 
 
 def _join(place: str, field: str) -> str:
