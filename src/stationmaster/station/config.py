@@ -74,6 +74,11 @@ class StateDirectory:
         return self.root / "fetchable.json"
 
     @property
+    def names(self) -> Path:
+        """Addresses that host names had last."""
+        return self.root / "names.json"
+
+    @property
     def syncs(self) -> Path:
         """How the last sync of each source ended."""
         return self.root / "syncs.json"

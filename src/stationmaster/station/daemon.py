@@ -23,6 +23,7 @@ TICK_SECONDS = 0.5
 _SERVING_SECONDS = 2.0
 _FAILED_STEP_SECONDS = 1.0
 _JOIN_SECONDS = 2.0
+_NAMES_SECONDS = 5.0
 
 
 class Daemon:
@@ -38,6 +39,7 @@ class Daemon:
         self._serving = serving.ServingRecord(parts.state.serving, parts.files)
         self._heartbeat = hub_link.HeartbeatThread(parts.link, parts.board, parts.clock, self._compose)
         self._reported: object = None
+        self._begun_at = parts.clock.monotonic()
         self._served_at = float("-inf")
         self._failed_until: dict[str, float] = {}
 
@@ -81,7 +83,8 @@ class Daemon:
         moment = plans.Moment(self._clock.monotonic(), self._clock.now())
         snapshot = self._board.read()
         names = self._parts.names
-        if snapshot.desired is None or names.are_known(specs.names_to_resolve(snapshot.desired)):
+        is_patient = moment.at - self._begun_at < _NAMES_SECONDS
+        if snapshot.desired is None or not is_patient or names.are_known(specs.names_to_resolve(snapshot.desired)):
             self._plan = plans.plan(snapshot, self._parts.host, names.read(), moment)
             for step in self._plan.steps:
                 self._take(step, moment)

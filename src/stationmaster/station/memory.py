@@ -3,6 +3,7 @@
 desired.json    the desired state and the hub's name for it
 visible.json    what the hub told is visible, and what this station tells clients
 fetchable.json  generations that were proved fetchable, and on which volume (R4)
+names.json      addresses that host names had last: a start with the name server away must not shut anybody out
 syncs.json      how the last sync of each source ended
 """
 
@@ -86,6 +87,14 @@ class Memory:
         """So that a restart need not ask for every path again."""
         proved = tuple(sorted(key for key, view in proofs.items() if view.is_fetchable))
         self._write(self._state.fetchable, StoredProofs(volume_id=volume_id, proved=proved))
+
+    def names(self) -> Mapping[str, tuple[str, ...]]:
+        """Addresses by host name."""
+        return _read(self._state.names, dict[str, tuple[str, ...]]) or {}
+
+    def keep_names(self, names: Mapping[str, tuple[str, ...]]) -> None:
+        """For a start without a name server."""
+        self._write(self._state.names, dict(names))
 
     def syncs(self) -> Mapping[str, snapshots.SyncView]:
         """How syncs ended; one that failed is tried again at once."""

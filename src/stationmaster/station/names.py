@@ -15,10 +15,15 @@ RETRY_SECONDS = 5.0
 class Names:
     """A name server that is away takes no address away: what was found last stays."""
 
-    def __init__(self, resolve: Callable[[str], tuple[str, ...]], clock: clocks.Clock) -> None:
+    def __init__(
+        self,
+        resolve: Callable[[str], tuple[str, ...]],
+        clock: clocks.Clock,
+        remembered: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> None:
         self._resolve = resolve
         self._clock = clock
-        self._found: Mapping[str, tuple[str, ...]] = snapshots.frozen_map()
+        self._found = snapshots.frozen_map(remembered)
         self._looked_at: dict[str, float] = {}
         self._lock = threading.Lock()
 
@@ -27,8 +32,8 @@ class Names:
         return self._found
 
     def are_known(self, names: Iterable[str]) -> bool:
-        """Whether each was looked up at least once: before that, nobody is to be shut out."""
-        return all(name in self._looked_at for name in names)
+        """Whether each was looked up at least once, now or by a former daemon: before that, nobody is shut out."""
+        return all(name in self._looked_at or name in self._found for name in names)
 
     def refresh(self, names: Iterable[str]) -> bool:
         """Look up what is due, and say whether anything changed."""

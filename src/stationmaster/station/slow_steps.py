@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 RETRY_SECONDS = 10.0
 FIRST_CLEAN_SECONDS = 600.0
 CLEAN_SECONDS = 6 * 3600.0
+_PAUSE_SECONDS = 2.0
 _CLEAN_PAUSE_SECONDS = 0.01
 
 
@@ -89,7 +90,7 @@ class SlowSteps:
         except (errors.StationmasterError, OSError) as exc:
             problem = _problem_of(exc)
         path = desired.certificate_path if (desired := self._board.read().desired) else None
-        pause = self._doors.clock.monotonic() + RETRY_SECONDS
+        pause = self._doors.clock.monotonic() + (RETRY_SECONDS if problem else _PAUSE_SECONDS)
         former = dataclasses.replace(self._board.read().certificates, request_problem=problem, retry_at=pause)
         self._board.update(certificates=observe.look_at_certificates(self._state, path, former))
 

@@ -17,7 +17,7 @@ from stationmaster.host import files as host_files
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
 from stationmaster.station import config as configs
-from stationmaster.station import names, observe, specs
+from stationmaster.station import memory, names, observe, specs
 from stationmaster.station import snapshot as snapshots
 
 _log = logging.getLogger(__name__)
@@ -53,6 +53,7 @@ class Watch:
         config: configs.StationConfig,
         state: configs.StateDirectory,
         known_names: names.Names,
+        kept: memory.Memory,
         files: host_files.Files,
         clock: clocks.Clock,
     ) -> None:
@@ -60,6 +61,7 @@ class Watch:
         self._config = config
         self._state = state
         self._names = known_names
+        self._memory = kept
         self._files = files
         self._clock = clock
 
@@ -98,6 +100,7 @@ class Watch:
         """Addresses behind the names in the desired state."""
         desired = self._board.read().desired
         if desired is not None and self._names.refresh(specs.names_to_resolve(desired)):
+            self._memory.keep_names(self._names.read())
             self._board.update()
 
     def look_at_certificates(self) -> None:

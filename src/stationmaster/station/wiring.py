@@ -75,7 +75,7 @@ def build(state: configs.StateDirectory) -> Parts:
             clean_at=clock.monotonic() + slow_steps.FIRST_CLEAN_SECONDS,
         )
     )
-    names = station_names.Names(network.resolve, clock)
+    names = station_names.Names(network.resolve, clock, kept.names())
     host = site_host(state, config)
     link = hub_link.HubLink(config, state, clock)
     open_volume = functools.partial(_open_volume, board, config, files)
@@ -100,7 +100,7 @@ def build(state: configs.StateDirectory) -> Parts:
         board=board,
         names=names,
         host=host,
-        watch=watch.Watch(board, config, state, names, files, clock),
+        watch=watch.Watch(board, config, state, names, kept, files, clock),
         link=link,
         doors=doors,
         apply=applies.Apply(state, board, doors, slow_steps.SlowSteps(state, board, slow)),

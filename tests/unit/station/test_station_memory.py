@@ -64,6 +64,8 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     kept.keep_syncs(
         {A: snapshots.SyncView(number=3, report=report, failures=2), make.B: snapshots.SyncView(is_running=True)}
     )
+    kept.keep_names({"lb": ("10.0.0.1",)})
+    assert kept.names() == {"lb": ("10.0.0.1",)}
     stored = kept.desired()
     assert stored is not None
     assert (stored.digest, stored.desired) == ("d", make.desired())

@@ -222,6 +222,8 @@ def test_a_dead_name_server_takes_no_address_away() -> None:
     clock.advance(100)
     assert not known.refresh(["lb", "none"])
     assert dict(known.read()) == {"lb": ("10.0.0.1",)}
+    # A daemon that starts while the name server is away goes on with what its predecessor knew.
+    assert names.Names(lambda _: (), clock, known.read()).are_known(["lb"])
     answers["lb"] = ("10.0.0.2",)
     clock.advance(100)
     assert known.refresh(["lb"])
