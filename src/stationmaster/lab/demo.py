@@ -26,7 +26,7 @@ _ABOUT_TABLE = (
     "stall is what exceeds the usual duration of its kind. Taken out and back is HAProxy's own view of the station."
 )
 _ABOUT_REQUESTS = (
-    "HTTPS and proxy pass this balancer as TCP: what was on its way to a station when that froze is lost. Package "
+    "HTTPS and proxy pass this balancer as TCP: what is under way to a station that goes is lost. Package "
     "managers and agents ask again, so no operation need fail with it."
 )
 
@@ -38,7 +38,14 @@ class Part(enum.StrEnum):
     MOVE = "move"
 
 
-def run(part: Part, reporter: show.Reporter, *, is_kept: bool = False, base: Path = record.BASE) -> failures.Outcome:
+def run(
+    part: Part,
+    reporter: show.Reporter,
+    *,
+    is_kept: bool = False,
+    is_debian_wanted: bool = True,
+    base: Path = record.BASE,
+) -> failures.Outcome:
     """Run one part. Nothing is left behind, unless it is to be kept and all went well."""
     with _terminations_are_interrupts():
         tidy(base)
@@ -48,7 +55,7 @@ def run(part: Part, reporter: show.Reporter, *, is_kept: bool = False, base: Pat
         try:
             for name in NEEDED_PROGRAMS:
                 made.programs.require(name)
-            world = World(made, reporter, base / "cache")
+            world = World(made, reporter, base / "cache", is_debian_wanted=is_debian_wanted)
             outcome = _run_guide(world) if part is Part.GUIDE else _run_move(world)
             columns, rows = failures.table(outcome)
             reporter.table("What the instances met, as measured", columns, rows)

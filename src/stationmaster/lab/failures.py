@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import math
 from collections.abc import Sequence
 
 from stationmaster.lab import balancer_watch, load, machines, measure, probes, waiting
@@ -50,7 +51,9 @@ class Outcome:
     def effect(self, event: measure.Event, kinds: Sequence[str]) -> measure.Effect:
         """What an event did to operations of some kinds."""
         typical = measure.typical_durations(self.operations, self.events[0].started)
-        return measure.effect_of(event, [entry for entry in self.operations if entry.kind in kinds], typical)
+        later = [other.started for other in self.events if other.started > event.started]
+        chosen = [entry for entry in self.operations if entry.kind in kinds]
+        return measure.effect_of(event, chosen, typical, until=min(later, default=math.inf))
 
     def failures(self) -> tuple[str, ...]:
         """Everything that failed, at any time."""

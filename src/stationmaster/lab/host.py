@@ -14,11 +14,14 @@ from stationmaster.lab import addressing, network, record
 
 _Result = TypeVar("_Result")
 
-# Machines tell the hub what they are called; each host has a host name of its own, in a namespace for such names.
 # What this machine's environment says of proxies and trust holds for its own network, not for the lab's.
-_PROXIES = "http_proxy https_proxy ftp_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY"
-_TRUST = "REQUESTS_CA_BUNDLE CURL_CA_BUNDLE SSL_CERT_FILE SSL_CERT_DIR"
-_START = f'printf %s "$0" > /proc/sys/kernel/hostname; unset {_PROXIES} {_TRUST}; exec "$@"'
+MACHINE_VARIABLES = (
+    *("http_proxy", "https_proxy", "ftp_proxy", "all_proxy", "no_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+# Machines tell the hub what they are called: each host has a host name of its own, in a namespace for such names.
+_START = 'printf %s "$0" > /proc/sys/kernel/hostname; unset ' + " ".join(MACHINE_VARIABLES) + '; exec "$@"'
 _NAMED = ("unshare", "--uts", "sh", "-c", _START)
 
 

@@ -7,6 +7,7 @@ first event): a download of four seconds that always takes four seconds stalled 
 from __future__ import annotations
 
 import dataclasses
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 
@@ -70,9 +71,14 @@ def typical_durations(operations: Sequence[Operation], before: float) -> Mapping
     return found
 
 
-def effect_of(event: Event, operations: Sequence[Operation], typical: Mapping[str, float]) -> Effect:
-    """Counts and longest stall of the operations that ran at any time during an event."""
-    touched = [entry for entry in operations if entry.ended >= event.started and entry.started <= event.ended]
+def effect_of(
+    event: Event, operations: Sequence[Operation], typical: Mapping[str, float], *, until: float = math.inf
+) -> Effect:
+    """Counts and longest stall of the operations that ran at any time during an event.
+
+    ``until`` is when the next event began: what was still running then is that one's.
+    """
+    touched = [entry for entry in operations if event.started <= entry.ended < until and entry.started <= event.ended]
     stalls = [(max(0.0, entry.duration - typical[entry.kind]), entry.kind) for entry in touched]
     longest, kind = max(stalls, default=(0.0, ""))
     failures = tuple(f"{entry.kind}: {entry.failure}" for entry in touched if entry.failure)

@@ -23,7 +23,7 @@ _VOLUME_BYTES = 600 << 20
 _OS_FAMILY = {RPM: "ORACLE_LINUX_9", DEB: "UBUNTU_22_04"}
 
 
-def publish_upstream(world: World, *, is_debian_wanted: bool = True) -> None:
+def publish_upstream(world: World) -> None:
     """Step 1: an nginx with a signed RPM repository and a real DEB suite, or one built here where there is none."""
     site = world.lab["up"].directory / "site"
     world.lab.files.make_directory(world.cache)
@@ -31,7 +31,7 @@ def publish_upstream(world: World, *, is_debian_wanted: bool = True) -> None:
     world.show.say(f"RPM: {len(world.rpm.packages)} packages by rpmbuild, signed, with updateinfo, comps and modules")
     what = "built on the spot and signed here"
     try:
-        world.deb = debian_suite.prepare(site, world.cache) if is_debian_wanted else None
+        world.deb = debian_suite.prepare(site, world.cache) if world.is_debian_wanted else None
         what = "Debian's own, signed by Debian" if world.deb else what
     except errors.HostError as exc:
         what = f"built on the spot and signed here, because: {exc.message}"

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stationmaster.lab import lab, machines, operators, show, upstream_deb, upstream_rpm, web
+from stationmaster.lab import host, lab, machines, operators, show, upstream_deb, upstream_rpm, web
 from stationmaster.lab.addressing import HostSpec, Network
 from stationmaster.model import errors
 
@@ -53,6 +53,7 @@ class World:
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
     profiles: dict[str, str] = dataclasses.field(default_factory=dict)
     former_deb: str = ""
+    is_debian_wanted: bool = True  # else the DEB repository is built here even where Debian's own could be had
 
     @property
     def desk(self) -> operators.Operator:
@@ -71,10 +72,11 @@ def write_operator_script(world: World) -> Path:
     path = world.lab.directory / "operator"
     settings = " ".join(f"{name}='{value}'" for name, value in world.desk.environment.items())
     search = f"PATH='{operators.OCI.parent}:{os.environ.get('PATH', '')}'"
+    unset = " ".join(f"-u {name}" for name in host.MACHINE_VARIABLES)
     namespace = world.lab["ops"].namespace
     path.write_text(
         "#!/bin/sh\n# A command as the operator of this lab.\n"
-        f'exec ip netns exec {namespace} env {search} {settings} "$@"\n'
+        f'exec ip netns exec {namespace} env {unset} {search} {settings} "$@"\n'
     )
     path.chmod(0o755)
     return path

@@ -31,6 +31,14 @@ def test_failures_are_counted_and_worded_and_others_are_not_touched() -> None:
     assert (effect.done, effect.failed, effect.failures) == (1, 1, ("apt: exit 100",))
 
 
+def test_what_ran_into_the_next_event_is_counted_there_alone() -> None:
+    later = Event("StationA frozen", 131.0, 150.0, None, None, None)
+    operations = (Operation("GET http", 129.0, 131.5, "cut"), Operation("GET http", 129.0, 130.5))
+    outcome = failures.Outcome((EVENT, later), operations)
+    assert [outcome.effect(event, ("GET http",)).failed for event in outcome.events] == [0, 1]
+    assert [outcome.effect(event, ("GET http",)).done for event in outcome.events] == [1, 0]
+
+
 def test_an_event_without_operations_says_so() -> None:
     effect = measure.effect_of(EVENT, [], {})
     assert (effect.done, effect.failed, effect.longest_stall, effect.stalled_kind) == (0, 0, 0.0, "")
