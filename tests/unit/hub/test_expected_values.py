@@ -6,7 +6,7 @@ import pytest
 from stationmaster.hub.api import decoding, expected, failures
 from stationmaster.hub.api.wire import profiles, stations
 
-CREATE_PROFILE = profiles.CreateSoftwareSourceProfileDetails | profiles.CreateStationProfileDetails
+CREATE_PROFILE = profiles.CreateAny
 
 
 @pytest.mark.parametrize(
