@@ -99,6 +99,15 @@ def require_safe(world: snapshots.Snapshot) -> None:
         assert shown.number <= world.volume.records[shown.source_id].number, "shown without a record"
 
 
+def require_honest(world: snapshots.Snapshot) -> None:
+    """What is stored and reported as shown is what the list names, or is about to be replaced by."""
+    for shown in world.shown:
+        target = plans.target_of(world, shown.source_id)
+        assert target is not None
+        named = world.www.get(f"m-http/{shown.source_id}", "").rstrip("/\n").rpartition("/")[2]
+        assert named in {shown.generation, target.generation}, "stored as shown before the list names it"
+
+
 def settle(world: snapshots.Snapshot) -> snapshots.Snapshot:
     for _ in range(20):
         found = plan(world).steps
@@ -168,6 +177,8 @@ def test_interrupted_anywhere_it_reaches_the_same_end(start: snapshots.Snapshot)
     end = settle(start)
     for world in all_prefixes(start):
         require_safe(world)
+        if start.www:
+            require_honest(world)
         again = dataclasses.replace(restarted(world), told=start.told)
         assert settle(again) == end
 
