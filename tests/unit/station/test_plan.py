@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
-import itertools
 
 import hypothesis
 import pytest
@@ -35,7 +34,11 @@ def take(world: snapshots.Snapshot, step: steps.Step) -> snapshots.Snapshot:  # 
             assert world.volume is not None
             known = world.volume.records.get(step.visible.source_id)
             assert known is None or known.number < step.visible.number, "a record is made once, upwards"
-            records = snapshots.frozen_map({**world.volume.records, step.visible.source_id: step.visible})
+            # The planner reads the highest record of a source; the others stay beside it, for what a test asks later.
+            made = {step.visible.source_id: step.visible}
+            if known is not None:
+                made[f"{known.source_id} {known.number}"] = known
+            records = snapshots.frozen_map({**world.volume.records, **made})
             return dataclasses.replace(world, volume=dataclasses.replace(world.volume, records=records))
         case steps.WriteWww():
             return dataclasses.replace(world, www=snapshots.frozen_map({**world.www, step.path: step.content}))
@@ -93,8 +96,8 @@ def require_safe(world: snapshots.Snapshot) -> None:
         generation = content.rstrip("/\n").rpartition("/")[2]
         assert world.volume.holds(source_id, generation), "a list names what is not held"
         assert world.fetch[source_id, generation].is_fetchable, "a list names what was not proved"
-        record = world.volume.records[source_id]
-        assert record.generation == generation or world.shown_of(source_id) is not None, "no record, no list"
+        recorded = {one.generation for one in world.volume.records.values() if one.source_id == source_id}
+        assert generation in recorded, "a list names what was never recorded"
     for shown in world.shown:
         assert shown.number <= world.volume.records[shown.source_id].number, "shown without a record"
 
@@ -192,7 +195,7 @@ def test_interrupted_anywhere_it_reaches_the_same_end(start: snapshots.Snapshot)
     ),
     st.data(),
 )
-@hypothesis.settings(max_examples=60)
+@hypothesis.settings(max_examples=300, deadline=None)
 def test_any_history_of_visible_generations_is_safe(history: list[tuple[int, str]], data: st.DataObject) -> None:
     """R8: numbers only rise, whatever the hub says; and nothing is shown that is not held and proved (I4)."""
     world = fresh(
@@ -205,7 +208,7 @@ def test_any_history_of_visible_generations_is_safe(history: list[tuple[int, str
     for number, generation in history:
         if number > highest:
             world = dataclasses.replace(world, told=(make.visible(A, number, generation),))
-        taken = list(itertools.chain.from_iterable(plan(world).steps for _ in range(1)))
+        taken = plan(world).steps
         for step in taken[: data.draw(st.integers(0, len(taken)))]:
             world = take(world, step)
             require_safe(world)
