@@ -6,6 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from stationmaster.agent import instance, repositories, state
+from stationmaster.agent.doors import Doors
+from stationmaster.host import clock, files, programs
 from stationmaster.model import protocol, setup_scripts
 from stationmaster.model.protocol import InstanceSource
 
@@ -15,10 +18,15 @@ TOOLS = "cat chmod cmp cp dash diff env flock getent grep head id mkdir mktemp m
 
 @pytest.fixture
 def settled(agent, mirror, rpms, rpm_source: InstanceSource, install_root: Path):
+    """An instance as its agent leaves it after a check-in, without the time that dnf takes for an inventory."""
     mirror.show(rpm_source.source_id, rpms.base)
     agent.point(mirror, rpm_source)
     agent.register(install_root, None)
-    agent.run()
+    doors = Doors(files.Files(), programs.Programs(), clock.SystemClock(), lambda: 0.0)
+    remembered = state.StateDirectory(agent.state_dir, doors.disk)
+    remembered.write(instance.DESIRED, agent.hub.desired)
+    remembered.write_address(state.AddressInUse.of(agent.hub.desired.address))
+    instance.Instance(remembered, doors).write_files(agent.hub.desired.address)
     return agent
 
 
@@ -188,8 +196,6 @@ def test_it_hands_over_to_an_installed_agent(settled, script: Path, tmp_path: Pa
 
 
 def test_files_of_apt_alone(mirror, proxy, hub, certificate, debs, deb_source, tmp_path: Path) -> None:
-    from stationmaster.agent import repositories
-
     mirror.show(deb_source.source_id, debs.base)
     ports = protocol.Ports(proxy=proxy.port, http=mirror.http_port, https=mirror.https_port)
     old = protocol.ClientAddress(host="old.example.com", ports=protocol.Ports(proxy=1, http=2, https=3))
