@@ -212,9 +212,10 @@ def retry(
         try:
             return attempt()
         except errors.PeerError:
-            if clock.monotonic() + pause >= deadline:
+            wait = pause * (0.5 + random.random())
+            if clock.monotonic() + wait >= deadline:
                 raise
-        clock.sleep(pause * (0.5 + random.random()))
+        clock.sleep(wait)
         pause = min(pause * 2, _LONGEST_PAUSE_SECONDS)
 
 

@@ -97,6 +97,7 @@ def require_safe(world: snapshots.Snapshot) -> None:
         assert world.volume.holds(source_id, generation), "a list names what is not held"
         assert world.fetch[source_id, generation].is_fetchable, "a list names what was not proved"
         recorded = {one.generation for one in world.volume.records.values() if one.source_id == source_id}
+        recorded |= {one.generation for one in world.shown if one.source_id == source_id}
         assert generation in recorded, "a list names what was never recorded"
     for shown in world.shown:
         assert shown.number <= world.volume.records[shown.source_id].number, "shown without a record"
