@@ -154,8 +154,8 @@ def _close(made: lab.Lab) -> None:
 
 @contextlib.contextmanager
 def _terminations_are_interrupts() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a demo as Ctrl-C does: with everything removed."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    """SIGTERM and SIGHUP end a demo as Ctrl-C does, with everything removed, wherever it was started from."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGINT is ignored in a background job
     former = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
     try:
         yield
