@@ -67,7 +67,7 @@ class Files:
         return True
 
     def rename(self, source: Path, target: Path) -> None:
-        """Replace ``target`` in one step, as rename(2) does."""
+        """Replace ``target`` in one step (rename, not copy)."""
         os.replace(source, target)
 
     def replace_symlink(self, link: Path, target: str) -> None:
