@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from stationmaster.model import addresses, groups, ports, protocol
+from stationmaster.model import addresses, groups, ports, protocol, repo_options
 
 _DEB_ARCHITECTURES = {
     "X86_64": "amd64",
@@ -86,6 +86,13 @@ class SourceFacts:
             return self.given_architectures
         found = _DEB_ARCHITECTURES.get(self.arch_type)
         return (found,) if found else ()
+
+    @property
+    def is_root_signed(self) -> bool:
+        """Whether the upstream must sign its root document: unless ``repo_gpgcheck`` was switched off expressly."""
+        if self.format is not protocol.SourceFormat.RPM:
+            return True
+        return repo_options.is_on(self.options, "repo_gpgcheck", default=True)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,6 +227,7 @@ def _mirror_source(source: SourceFacts, sync_number: int) -> protocol.MirrorSour
         gpg_keys=list(source.gpg_keys),
         gpg_key_urls=list(source.gpg_key_urls),
         is_gpg_checked=source.is_gpg_checked,
+        is_root_signed=source.is_root_signed,
         is_tls_verified=source.is_tls_verified,
         sync_number=sync_number,
     )

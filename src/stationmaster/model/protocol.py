@@ -192,7 +192,11 @@ class StationHeartbeat(Message, frozen=True):
 
 
 class MirrorSource(Message, frozen=True):
-    """What to mirror, and how upstream is reached. ``sync_number`` rises when a sync is wanted."""
+    """What to mirror, and how upstream is reached. ``sync_number`` rises when a sync is wanted.
+
+    ``is_root_signed``: the root document must carry a signature by one of the keys (I13). False where an operator said
+    ``repo_gpgcheck=0`` of an upstream that signs its packages only.
+    """
 
     source_id: str
     name: str
@@ -204,6 +208,7 @@ class MirrorSource(Message, frozen=True):
     gpg_keys: list[str] = []
     gpg_key_urls: list[str] = []
     is_gpg_checked: bool = True
+    is_root_signed: bool = True
     is_tls_verified: bool = True
     sync_number: int = 0
 

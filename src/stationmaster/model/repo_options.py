@@ -9,6 +9,7 @@ fields that say so.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from stationmaster.model import errors
 
@@ -22,6 +23,7 @@ _DEB_KNOWN = frozenset(
     | {"check-valid-until", "valid-until-min", "valid-until-max", "check-date", "date-max-future", "inrelease-path"}
     | {"x-repolib-name"}
 )
+_DNF_NO = frozenset({"0", "no", "false", "off"})
 _DNF_KEY = re.compile(r"[a-z][a-z0-9_]*")
 _DEB_KEY = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 _DEB_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/~-]*|\./?|/")
@@ -72,6 +74,14 @@ def _require_suites(fields: dict[str, list[str]]) -> None:
     if is_flat == bool(components):
         wanted = "takes no `Components:`, since its suite is flat" if is_flat else "lacks `Components:`"
         raise errors.CallerError(f"advancedRepoOptions {wanted}.", code="MissingParameter" if not is_flat else None)
+
+
+def is_on(options: Iterable[str], key: str, *, default: bool) -> bool:
+    """What dnf makes of a yes-or-no option among ``key=value`` lines; the last one counts, as it does for dnf."""
+    given = [
+        value.strip().lower() for name, _, value in (line.partition("=") for line in options) if name.strip() == key
+    ]
+    return given[-1] not in _DNF_NO if given else default
 
 
 def _lines(text: str) -> list[str]:

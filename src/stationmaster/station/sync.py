@@ -113,6 +113,12 @@ class Syncs:
         self._change(source_id, is_queued=False, is_running=True, report=report)
 
 
+_UNSIGNED_HINT = (
+    "The last good generation stays. Ask the upstream to sign its metadata; or, where it signs packages only, say so "
+    "with the line repo_gpgcheck=0 in the source's advancedRepoOptions: instances still check each package."
+)
+
+
 class _Account:
     """What one sync tells of itself."""
 
@@ -146,6 +152,8 @@ class _Account:
         error = error or (ended.error if ended else None)
         if isinstance(error, failures.StoppedError):
             return
+        if isinstance(error, failures.SignatureMissingError) and self._source.format is protocol.SourceFormat.RPM:
+            error = failures.SignatureMissingError(error.message, hint=_UNSIGNED_HINT)
         if ended is not None:
             for warning in ended.warnings:
                 self._say(f"Warning: {warning}")
@@ -193,7 +201,8 @@ def percentage(progress: outcome.Progress) -> int:
 
 def engine_source(source: protocol.MirrorSource, armored_keys: str) -> mirror_source.Source:
     """The source as the engine knows it; its name is the OCID. CallerError when it cannot be mirrored."""
-    keys = (armored_keys.encode(),) if armored_keys and source.is_gpg_checked else ()
+    is_pinned = armored_keys and source.is_gpg_checked and source.is_root_signed
+    keys = (armored_keys.encode(),) if is_pinned else ()
     if source.format is protocol.SourceFormat.RPM:
         return mirror_source.RpmSource(name=source.source_id, url=source.url, keys=keys)
     return mirror_source.DebSource(

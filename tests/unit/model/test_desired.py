@@ -97,3 +97,12 @@ def test_reasons_name_all_who_need_a_source() -> None:
         groups.Need("a", "s1", "profile P"),
     ]
     assert desired.mirror_reasons(needs) == {"s1": ("instance I", "profile P")}
+
+
+def test_only_an_operators_word_lets_an_unsigned_root_in() -> None:
+    rpm = source("s", protocol.SourceFormat.RPM, "X86_64")
+    deb = source("s", protocol.SourceFormat.DEB, "X86_64")
+    switched_off = ("repo_gpgcheck=0",)
+    assert rpm.is_root_signed
+    assert not dataclasses.replace(rpm, options=switched_off).is_root_signed
+    assert dataclasses.replace(deb, options=switched_off).is_root_signed

@@ -64,3 +64,18 @@ def test_any_text_is_options_or_a_callers_error(text: Any) -> None:
     for check in (repo_options.require_rpm_options, repo_options.require_deb_options):
         with contextlib.suppress(errors.CallerError):
             check(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], True),
+        (["repo_gpgcheck=0"], False),
+        (["repo_gpgcheck = No"], False),
+        (["repo_gpgcheck=false", "repo_gpgcheck=1"], True),
+        (["module_hotfixes=0", "repo_gpgcheck_timeout=0"], True),
+        (["repo_gpgcheck=maybe"], True),
+    ],
+)
+def test_a_switch_is_off_only_when_it_says_so(options: Any, expected: Any) -> None:
+    assert repo_options.is_on(options, "repo_gpgcheck", default=True) is expected

@@ -253,6 +253,8 @@ def test_sources_become_the_engines() -> None:
     )
     assert sync.engine_source(deb, "KEY").keys == (b"KEY",)
     assert sync.engine_source(msgspec.structs.replace(deb, is_gpg_checked=False), "KEY").keys == ()
+    assert sync.engine_source(make.source(A), "KEY").keys == (b"KEY",)
+    assert sync.engine_source(msgspec.structs.replace(make.source(A), is_root_signed=False), "KEY").keys == ()
     with pytest.raises(errors.CallerError):
         sync.engine_source(msgspec.structs.replace(deb, suites=[]), "")
 
