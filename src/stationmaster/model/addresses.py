@@ -19,11 +19,11 @@ _LABEL = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)")
 
 def canonical_host(host: str) -> str:
     """The form in which two spellings of one host are equal: lower case, no trailing dot, addresses by value."""
-    bare = host.strip().removeprefix("[").removesuffix("]")
+    text = host.strip()
     try:
-        return str(unmapped(ipaddress.ip_address(bare)))
+        return str(unmapped(parse_address(text[1:-1] if text.startswith("[") and text.endswith("]") else text)))
     except ValueError:
-        return bare.lower().removesuffix(".")
+        return text.lower().removesuffix(".")
 
 
 def require_host(host: str, *, field: str) -> str:
@@ -33,7 +33,9 @@ def require_host(host: str, *, field: str) -> str:
         return host.strip()
     labels = canonical.split(".")
     looks_like_address = all(label.isdigit() for label in labels)
-    if len(canonical) > 253 or looks_like_address or not all(_LABEL.fullmatch(label) for label in labels):
+    # Some letters beyond ASCII become ASCII in lower case; what is handed on is the host as given.
+    is_name = host.isascii() and len(canonical) <= 253 and all(_LABEL.fullmatch(label) for label in labels)
+    if looks_like_address or not is_name:
         raise errors.CallerError(
             f"{field} is {host!r}, which is neither a host name nor an IP address.",
             hint="Give the name or address of the load balancer (or of the station itself), without scheme and port.",
@@ -41,10 +43,21 @@ def require_host(host: str, *, field: str) -> str:
     return host.strip()
 
 
+def parse_address(text: str) -> Address:
+    """An IP address; ValueError otherwise, and for one with a zone (``fe80::1%eth0``).
+
+    A zone means something on one machine only, and Python takes any characters for one, line ends and quotes too:
+    they would come into configuration files and scripts with the address.
+    """
+    if "%" in text:
+        raise ValueError(f"{text!r} has a zone, which means something on one machine only")
+    return ipaddress.ip_address(text)
+
+
 def is_address(text: str) -> bool:
-    """Whether ``text`` is an IP address."""
+    """Whether ``text`` is an IP address, without a zone."""
     try:
-        ipaddress.ip_address(text)
+        parse_address(text)
     except ValueError:
         return False
     return True
@@ -71,7 +84,8 @@ def parse_permitted_range(entry: str, resolve: Callable[[str], Sequence[str]]) -
     text = entry.strip()
     if "/" in text:
         try:
-            return (ipaddress.ip_network(text),)
+            address, _, length = text.partition("/")
+            return (ipaddress.ip_network(f"{parse_address(address)}/{length}"),)
         except ValueError as exc:
             raise errors.CallerError(
                 f"proxy.hosts has the entry {entry!r}, which is no CIDR range: {exc}.",
@@ -79,13 +93,13 @@ def parse_permitted_range(entry: str, resolve: Callable[[str], Sequence[str]]) -
             ) from exc
     if is_address(text):
         return (ipaddress.ip_network(text),)
-    found = resolve(text) if text and _is_name(text) else ()
+    found = [one for one in resolve(text) if "%" not in one] if text and _is_name(text) else []
     if not found:
         raise errors.CallerError(
             f"proxy.hosts has the entry {entry!r}, which is no CIDR range, no address and no host name that resolves.",
             hint="Write a range such as 10.0.0.0/8, an address, or a host name that the hub can resolve.",
         )
-    return tuple(ipaddress.ip_network(unmapped(ipaddress.ip_address(one))) for one in found)
+    return tuple(ipaddress.ip_network(unmapped(parse_address(one))) for one in found)
 
 
 def parse_permitted_ranges(entries: Iterable[str], resolve: Callable[[str], Sequence[str]]) -> tuple[Network, ...]:

@@ -55,7 +55,24 @@ def test_hosts_are_taken(host: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["", ".", "http://lb", "lb:80", "a b", "300.1.1.1", "1.2.3", "-a", "a-", "a..b", "x" * 64, "a/b", "ü"]
+    "host",
+    [
+        "",
+        ".",
+        "http://lb",
+        "lb:80",
+        "a b",
+        "300.1.1.1",
+        "1.2.3",
+        "-a",
+        "a-",
+        "a..b",
+        "x" * 64,
+        "a/b",
+        "ü",
+        "\u212aelvin",
+        "[lb]",
+    ],
 )
 def test_what_is_no_host_is_refused_naming_the_field(host: Any) -> None:
     with pytest.raises(errors.CallerError, match="hostname"):
@@ -103,3 +120,22 @@ def test_i10_an_ipv4_client_that_arrives_in_ipv6_form_is_itself() -> None:
     networks = addresses.parse_permitted_ranges(["10.0.0.0/8"], nothing)
     assert addresses.is_permitted("::ffff:10.1.2.3", networks)
     assert not addresses.is_permitted("::ffff:11.1.2.3", networks)
+
+
+# Python takes any characters for the zone of an IPv6 address; each of these once came into a configuration or a script.
+ZONES = ["fe80::1%eth0", "fe80::1%x;\n}evil '", "[fe80::1%'; touch /canary; ']", "fe80::1%\n"]
+
+
+@pytest.mark.parametrize("zoned", ZONES)
+def test_an_address_with_a_zone_is_none(zoned: Any) -> None:
+    assert not addresses.is_address(zoned)
+    with pytest.raises(errors.CallerError):
+        addresses.require_host(zoned, field="hostname")
+    for entry in (zoned, f"{zoned.strip('[]')}/64"):
+        with pytest.raises(errors.CallerError):
+            addresses.parse_permitted_range(entry, nothing)
+
+
+def test_a_name_gives_no_network_with_a_zone() -> None:
+    found = addresses.parse_permitted_range("lb", lambda _: ("fe80::1%eth0", "10.0.0.1"))
+    assert [str(network) for network in found] == ["10.0.0.1/32"]

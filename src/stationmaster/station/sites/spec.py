@@ -23,7 +23,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import ipaddress
 import re
 import urllib.parse
 from collections.abc import Iterable
@@ -210,8 +209,11 @@ def require_plain_path(path: Path, *, what: str) -> None:
 
 
 def sorted_addresses(found: Iterable[str]) -> list[str]:
-    """Addresses in one order and one spelling, each once: the order in which they were found changes nothing."""
-    parsed = {addresses.unmapped(ipaddress.ip_address(one)) for one in found}
+    """Addresses in one order and one spelling, each once: the order in which they were found changes nothing.
+
+    Those with a zone are left out: no other machine connects from one that this machine would name so.
+    """
+    parsed = {addresses.unmapped(addresses.parse_address(one)) for one in found if "%" not in one}
     return [str(one) for one in sorted(parsed, key=lambda one: (one.version, int(one)))]
 
 
