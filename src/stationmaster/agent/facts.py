@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import stationmaster
 from stationmaster.host import files, network
@@ -43,7 +43,7 @@ def parse_os_release(text: str) -> dict[str, str]:
 def read_os_release(root: Path) -> dict[str, str]:
     """os-release of the root; empty where it has none, as a new install root."""
     for name in ("etc/os-release", "usr/lib/os-release"):
-        text = files.read_text_or_none(root / name)
+        text = files.read_text_or_none(files.resolve_below(root, PurePosixPath("/", name)))
         if text is not None:
             return parse_os_release(text)
     return {}

@@ -11,10 +11,12 @@ import errno
 import os
 import shutil
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import BinaryIO
 
 from stationmaster.model import errors
+
+_MOST_LINKS = 40  # as Linux has it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -147,6 +149,35 @@ class Files:
     def temporary_directory(self, *, prefix: str) -> tempfile.TemporaryDirectory[str]:
         """A private directory that goes when its context ends."""
         return tempfile.TemporaryDirectory(prefix=prefix)
+
+
+def resolve_below(root: Path, path: PurePath) -> Path:
+    """Where ``path`` leads for a process whose root is ``root``: links are followed, but never out of it.
+
+    OSError when links go round in a circle. Parts that do not exist stay as they are.
+    """
+    if root == Path("/"):
+        return Path(path)
+    pending = [part for part in reversed(path.parts) if part != "/"]
+    found: list[str] = []
+    links = 0
+    while pending:
+        part = pending.pop()
+        if part == "..":
+            del found[-1:]
+            continue
+        here = root.joinpath(*found, part)
+        if not here.is_symlink():
+            found.append(part)
+            continue
+        links += 1
+        if links > _MOST_LINKS:
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(here))
+        target = here.readlink()
+        if target.is_absolute():
+            found.clear()
+        pending.extend(one for one in reversed(target.parts) if one != "/")
+    return root.joinpath(*found)
 
 
 def read_text_or_none(path: Path) -> str | None:

@@ -2,7 +2,7 @@
 
 import stat
 import threading
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import pytest
 
@@ -102,3 +102,32 @@ def test_read_required_names_what_is_missing(tmp_path: Path) -> None:
         files.read_required(tmp_path / "input.rsp", what="the response file", hint="Make one.")
     assert str(tmp_path / "input.rsp") in str(caught.value)
     assert "Make one." in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("asked", "led_to"),
+    [
+        ("/etc/apt/one", "etc/apt/one"),
+        ("/absolute/one", "etc/one"),
+        ("/up/one", "one"),
+        ("/chain/one", "etc/one"),
+        ("/absolute/../one", "one"),
+        ("/../../one", "one"),
+        ("/not/there", "not/there"),
+        ("/etc/file", "canary"),
+    ],
+)
+def test_links_never_lead_out_of_a_root(tmp_path: Path, asked: str, led_to: str) -> None:
+    (tmp_path / "etc/apt").mkdir(parents=True)
+    (tmp_path / "absolute").symlink_to("/etc")
+    (tmp_path / "up").symlink_to("../../../..")
+    (tmp_path / "chain").symlink_to("absolute")
+    (tmp_path / "etc/file").symlink_to("/canary")
+    assert files.resolve_below(tmp_path, PurePosixPath(asked)) == tmp_path / led_to
+
+
+def test_links_that_go_round_end(tmp_path: Path) -> None:
+    (tmp_path / "one").symlink_to("two")
+    (tmp_path / "two").symlink_to("one")
+    with pytest.raises(OSError, match="symbolic links"):
+        files.resolve_below(tmp_path, PurePosixPath("/one/file"))

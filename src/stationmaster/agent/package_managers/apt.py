@@ -52,9 +52,9 @@ class Apt:
         self._disk.set_mode(self.target.outside(TEMPORARY), 0o1777)  # apt checks signatures as a user of its own
         if self.target.is_install_root:
             for name in _INSTALL_ROOT:
-                self._disk.make_directory(self.target.root / name)
+                self._disk.make_directory(self.target.outside(name))
             for name in ("status", "available"):
-                path = self.target.root / "var/lib/dpkg" / name
+                path = self.target.outside(f"var/lib/dpkg/{name}")
                 if not path.exists():
                     self._disk.write_atomic(path, b"")
 

@@ -10,10 +10,10 @@ import dataclasses
 import enum
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from stationmaster.host import programs
+from stationmaster.host import files, programs
 from stationmaster.model import errors
 from stationmaster.model.protocol import Package, PackageManager, Problem
 
@@ -60,8 +60,12 @@ class Target:
         return bool(self.prefix)
 
     def outside(self, path: str) -> Path:
-        """Where a path inside the root lies for this process."""
-        return self.root / path.lstrip("/")
+        """Where a path inside the root lies for this process.
+
+        Links in a root are followed as they are from inside: one to ``/etc`` leads to the root's own ``/etc``, never to
+        the host's, whatever an image carries.
+        """
+        return files.resolve_below(self.root, PurePosixPath("/", path))
 
 
 def find_target(root: Path, kind: PackageManager, host: programs.Programs) -> Target:
