@@ -15,8 +15,8 @@ from pathlib import Path
 import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from stationmaster.host import clock, files, network
-from stationmaster.hub import context, logs, opening, state_dir, wiring
+from stationmaster.host import clock, files, limits, network
+from stationmaster.hub import connections, context, logs, opening, state_dir, wiring
 from stationmaster.hub.jobs import loop
 from stationmaster.hub.services import authority
 from stationmaster.model import addresses, errors
@@ -73,11 +73,14 @@ def parse_listening(listen: str, tls_names: Sequence[str], *, is_plain: bool, pu
 def serve(root: Path, listening: Listening, disk: files.Files, wall_clock: clock.Clock) -> None:
     """Serve until SIGTERM or SIGINT; requests that have begun are finished."""
     logs.configure()
+    limits.raise_open_files()
     hub = opening.open_hub(root, listening.public_url, wall_clock)
     config = uvicorn.Config(
         wiring.build_app(hub),
         host=listening.host,
         port=listening.port,
+        http=connections.LimitedProtocol,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

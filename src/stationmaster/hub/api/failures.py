@@ -22,6 +22,7 @@ STATUS_BY_CODE = {
     "NotAuthorizedOrNotFound": 404,
     "NotFound": 404,
     "MethodNotAllowed": 405,
+    "RequestTimeout": 408,
     "IncorrectState": 409,
     "Conflict": 409,
     "InvalidatedRetryToken": 409,

@@ -6,6 +6,7 @@ of an error leaves the hub.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 import re
@@ -25,6 +26,8 @@ from stationmaster.hub.api.call import NOBODY, Answer, Call, Principal, Principa
 from stationmaster.hub.db import store
 from stationmaster.model import errors, ocid, signing
 
+_BODY_GRACE_SECONDS = 10.0
+_SLOWEST_BODY = 4096  # bytes a second
 _REQUEST_ID = re.compile(r"[A-Za-z0-9/_.-]{1,128}")
 
 
@@ -163,12 +166,19 @@ def _request_id(headers: Mapping[str, str]) -> str:
 
 
 async def _read(request: Request, limit: int) -> bytes:
-    pieces, size = [], 0
-    async for piece in request.stream():
-        size += len(piece)
-        if size > limit:
-            raise _too_large(limit)
-        pieces.append(piece)
+    """The body. Who sends it slower than any real line is sent away: each such sender holds a connection."""
+    pieces, size, loop = [], 0, asyncio.get_running_loop()
+    patience = loop.time() + _BODY_GRACE_SECONDS
+    try:
+        async with asyncio.timeout_at(patience) as waiting:
+            async for piece in request.stream():
+                size += len(piece)
+                if size > limit:
+                    raise _too_large(limit)
+                pieces.append(piece)
+                waiting.reschedule(patience + size / _SLOWEST_BODY)
+    except TimeoutError as exc:
+        raise errors.CallerError("The body did not arrive in time.", code="RequestTimeout") from exc
     return b"".join(pieces)
 
 
