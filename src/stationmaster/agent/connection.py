@@ -20,7 +20,7 @@ from stationmaster.model import addresses, errors, signing
 
 R = TypeVar("R")
 
-FIRST_PAUSE_SECONDS = 0.5
+FIRST_PAUSE_SECONDS = 0.1
 LONGEST_PAUSE_SECONDS = 5.0
 
 
