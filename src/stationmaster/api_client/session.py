@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from stationmaster.api_client import keys
 from stationmaster.host import clock, http
-from stationmaster.model import errors, signing
+from stationmaster.model import addresses, errors, signing
 
 T = TypeVar("T")
 Query = Mapping[str, str | int | bool | Sequence[str] | None]
@@ -63,6 +63,7 @@ class Session:
         key_id: signing.KeyId | None = None,
         key: rsa.RSAPrivateKey | None = None,
     ) -> None:
+        addresses.require_protected_url(endpoint, field="The hub's address")
         self.endpoint = endpoint.rstrip("/")
         self._connection = connection
         self._clock = wall_clock

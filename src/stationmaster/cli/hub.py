@@ -23,7 +23,14 @@ def hub() -> None:
 
 @hub.command()
 @_STATE_DIR
-@click.option("--database", metavar="URL", help="A PostgreSQL database, postgresql://…; default: SQLite.")
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="STATIONMASTER_DATABASE",
+    show_envvar=True,
+    help="A PostgreSQL database, postgresql://…; default: SQLite. Every user of a host can read command lines: give "
+    "a URL with a password by the environment, or keep the password in libpq's passfile.",
+)
 @click.option(
     "--oci-config",
     required=True,

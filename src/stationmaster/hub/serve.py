@@ -58,13 +58,15 @@ def parse_listening(listen: str, tls_names: Sequence[str], *, is_plain: bool, pu
     if not host or not port.isdigit() or not 1 <= int(port) <= 65535:
         raise errors.CallerError(f"--listen is {listen!r}.", hint="Write HOST:PORT, for example 0.0.0.0:8443.")
     bare = host.removeprefix("[").removesuffix("]")
-    if is_plain and not _is_loopback(bare):
+    if is_plain and not addresses.is_loopback(bare):
         raise errors.CallerError(
             f"--plain-http is for loopback addresses only, and {bare} is none.",
             hint="Leave --plain-http out: the hub then serves HTTPS with a certificate of its own CA.",
         )
     if public_url is not None and not public_url.startswith(("https://", "http://")):
         raise errors.CallerError(f"--public-url is {public_url!r}, which is no URL.", hint="Write https://HOST:PORT.")
+    if public_url is not None:
+        addresses.require_protected_url(public_url, field="--public-url")
     for name in tls_names:
         addresses.require_host(name, field="--tls-name")
     return Listening(bare, int(port), tuple(tls_names), is_plain, public_url)
@@ -163,8 +165,3 @@ def _renew_on_time(renew: Callable[[], None], stop: threading.Event) -> None:
 
 def _no_renewal() -> None:
     """Plain HTTP has no certificate."""
-
-
-def _is_loopback(host: str) -> bool:
-    canonical = addresses.canonical_host(host)
-    return canonical in ("localhost", "::1") or canonical.startswith("127.")

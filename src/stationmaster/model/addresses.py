@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import urllib.parse
 from collections.abc import Callable, Iterable, Sequence
 
 from stationmaster.model import errors
@@ -61,6 +62,22 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether ``host`` is this machine itself, so that nobody reads along: ``localhost`` or a loopback address."""
+    canonical = canonical_host(host)
+    return canonical == "localhost" or (is_address(canonical) and parse_address(canonical).is_loopback)
+
+
+def require_protected_url(url: str, *, field: str) -> None:
+    """CallerError for plain HTTP that leaves this machine: registration keys could be read on the way."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme.lower() == "http" and not is_loopback(parts.hostname or ""):
+        raise errors.CallerError(
+            f"{field} is {url[:200]!r}: plain HTTP to the hub is for loopback addresses only.",
+            hint="Write https://; the hub's CA is ca.pem in its state directory.",
+        )
 
 
 def unmapped(address: Address) -> Address:

@@ -154,3 +154,16 @@ def test_a_race_that_is_always_lost_ends(store: Any) -> None:
 def test_another_kind_of_database_is_refused_by_name() -> None:
     with pytest.raises(errors.CallerError, match="mysql"):
         Store("mysql://host/name", ManualClock())
+
+
+def test_what_an_error_says_shows_no_values(store: Any) -> None:
+    with pytest.raises(sa.exc.DBAPIError) as caught, store.write() as tx:
+        tx.execute(sa.text("INSERT INTO nowhere VALUES (:secret)"), {"secret": "c4nary"})
+    assert "c4nary" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["c4nary", "postgresql://u:c4nary@h:port/x", "postgresql://u:c4nary@h:1:2/x"])
+def test_a_url_that_cannot_be_read_is_not_shown(url: Any) -> None:
+    with pytest.raises(errors.CallerError) as caught:
+        Store(url, ManualClock())
+    assert "c4nary" not in str(caught.value)

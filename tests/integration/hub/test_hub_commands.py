@@ -32,17 +32,15 @@ def run(*arguments: Any, **environment: Any) -> Any:
     )
 
 
+INIT = ("stationmaster", "hub", "init")
+
+
+def where(directory: Any) -> tuple[str, ...]:
+    return ("--state-dir", str(directory / "state"), "--oci-config", str(directory / "oci" / "config"))
+
+
 def init(directory: Any, *more: Any) -> Any:
-    return run(
-        "stationmaster",
-        "hub",
-        "init",
-        "--state-dir",
-        str(directory / "state"),
-        "--oci-config",
-        str(directory / "oci" / "config"),
-        *more,
-    )
+    return run(*INIT, *where(directory), *more)
 
 
 def free_port() -> Any:
@@ -130,6 +128,21 @@ def test_init_with_a_database_that_is_away_says_so_and_may_be_repeated(tmp_path:
     assert init(tmp_path).returncode == 0
 
 
+def test_a_database_that_cannot_be_names_no_password(tmp_path: Any) -> None:
+    for url in ("postgresql://u:c4nary@h:port/x", "postgresql://u:c4nary@127.0.0.1:1/x", "postgresql://h/x?c4nary=1"):
+        done = run(*INIT, *where(tmp_path), STATIONMASTER_DATABASE=url)
+        assert (done.returncode, "database" in done.stderr) == (1, True)
+        assert "Traceback" not in done.stderr
+        assert "u:c4nary" not in done.stdout + done.stderr
+        assert "@127" not in done.stderr
+
+
+def test_a_database_may_come_by_the_environment(tmp_path: Any, postgres_server: Any) -> None:
+    url = postgres_server.new_database()
+    assert run(*INIT, *where(tmp_path), STATIONMASTER_DATABASE=url).returncode == 0
+    assert json.loads((tmp_path / "state" / "hub.json").read_text())["database"] == url
+
+
 def test_serve_speaks_tls_by_its_own_ca_and_ends_well_on_sigterm(tmp_path: Any) -> None:
     init(tmp_path)
     with Serving(tmp_path, "--tls-name", "hub.example.com", "--tls-name", "10.1.2.3") as serving:
@@ -175,6 +188,7 @@ def test_what_was_stored_is_there_after_a_kill(tmp_path: Any) -> None:
         (["--listen", "0.0.0.0:21999", "--plain-http"], "--plain-http"),
         (["--listen", "127.0.0.1:21999", "--tls-name", "no name"], "--tls-name"),
         (["--listen", "127.0.0.1:21999", "--public-url", "hub"], "--public-url"),
+        (["--listen", "127.0.0.1:21999", "--public-url", "http://hub.example.com"], "--public-url"),
     ],
 )
 def test_serve_refuses_what_cannot_be(tmp_path: Any, options: Any, named: Any) -> None:

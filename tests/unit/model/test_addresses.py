@@ -139,3 +139,16 @@ def test_an_address_with_a_zone_is_none(zoned: Any) -> None:
 def test_a_name_gives_no_network_with_a_zone() -> None:
     found = addresses.parse_permitted_range("lb", lambda _: ("fe80::1%eth0", "10.0.0.1"))
     assert [str(network) for network in found] == ["10.0.0.1/32"]
+
+
+@pytest.mark.parametrize("url", ["https://hub", "http://127.0.0.1:8080", "http://[::1]:1", "HTTP://LocalHost.:1"])
+def test_a_protected_way_to_the_hub(url: Any) -> None:
+    addresses.require_protected_url(url, field="endpoint")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://hub", "HTTP://10.0.0.1:1", "http://127.0.0.1.example.com", "http://127.0.0.1@h/"]
+)
+def test_plain_http_does_not_leave_the_machine(url: Any) -> None:
+    with pytest.raises(errors.CallerError, match="endpoint"):
+        addresses.require_protected_url(url, field="endpoint")

@@ -138,7 +138,13 @@ def _is_race(exc: Exception) -> bool:
 
 
 def _make_engine(url: str, pool_size: int) -> sa.Engine:
-    parsed = sa.make_url(url)
+    try:
+        parsed = sa.make_url(url)
+    except (sa.exc.ArgumentError, ValueError) as exc:
+        # The URL may carry a password, so neither it nor the parser's words are shown.
+        raise errors.CallerError(
+            "The database URL cannot be read.", hint="Write postgresql://USER@HOST/NAME; escape odd characters by %XX."
+        ) from exc
     if parsed.drivername in ("postgresql", "postgres"):
         parsed = parsed.set(drivername="postgresql+psycopg")
     if parsed.get_backend_name() not in ("sqlite", "postgresql"):
@@ -149,6 +155,7 @@ def _make_engine(url: str, pool_size: int) -> sa.Engine:
     options: dict[str, Any] = {
         "json_serializer": lambda value: msgspec.json.encode(value).decode(),
         "json_deserializer": msgspec.json.decode,
+        "hide_parameters": True,  # an error's text comes into logs, the values of a statement are secrets at times
         "pool_size": pool_size,
         "max_overflow": 3 * pool_size,  # as many as the frame has worker threads
     }

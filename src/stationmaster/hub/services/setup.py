@@ -96,7 +96,7 @@ def _make(
             ):
                 written.append(path)
                 disk.write_atomic(path, content, mode=mode)
-    except sa.exc.OperationalError as exc:
+    except (sa.exc.OperationalError, sa.exc.ProgrammingError) as exc:
         raise errors.HostError(f"Cannot use the database: {exc.orig}.", hint="Check --database.") from exc
     finally:
         opened.close()
