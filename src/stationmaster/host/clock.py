@@ -37,3 +37,17 @@ class SystemClock:
     def sleep(self, seconds: float) -> None:
         """Block this thread."""
         time.sleep(max(0.0, seconds))
+
+
+class ProcessorShare:
+    """How much of one processor this process takes; over 1 when several of its threads run."""
+
+    def __init__(self) -> None:
+        self._before = (time.process_time(), time.monotonic())
+
+    def since_last(self) -> float:
+        """The share since the last call, or since the beginning."""
+        now = (time.process_time(), time.monotonic())
+        used, passed = now[0] - self._before[0], now[1] - self._before[1]
+        self._before = now
+        return used / passed if passed > 0 else 0.0

@@ -8,12 +8,13 @@ import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
-import urllib3
-import urllib3.exceptions
-
+from stationmaster.host import http_message, http_wire
 from stationmaster.model import errors
+
+if TYPE_CHECKING:
+    import urllib3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +26,23 @@ class Response:
     body: bytes
 
 
+class StreamedAnswer(Protocol):
+    """An answer whose body is read piece by piece; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+
+    def pieces(self, size: int = 1 << 18) -> Iterator[bytes]:
+        """The body as it comes over the wire, undecoded; errors.PeerError when the connection breaks."""
+        ...
+
+    def arriving(self, size: int = 1 << 18) -> Iterator[bytes | memoryview]:
+        """Like ``pieces``, but handed on as soon as it comes; a piece is valid only until the next."""
+        ...
+
+
 class StreamedResponse:
-    """An answer whose body is read piece by piece."""
+    """An answer of the general client."""
 
     def __init__(self, response: urllib3.BaseHTTPResponse) -> None:
         self._response = response
@@ -37,15 +53,15 @@ class StreamedResponse:
         """The body as it comes over the wire, undecoded; raises errors.PeerError when the connection breaks."""
         try:
             yield from self._response.stream(size, decode_content=False)
-        except (urllib3.exceptions.HTTPError, OSError, ssl.SSLError) as exc:
+        except _troubles() as exc:
             raise errors.PeerError(f"The connection broke while reading: {exc}.") from exc
 
-    def arriving(self, size: int = 1 << 18) -> Iterator[bytes]:
+    def arriving(self, size: int = 1 << 18) -> Iterator[bytes | memoryview]:
         """Like ``pieces``, but each piece is handed on as soon as it comes, so that a trickle is noticed."""
         try:
             while piece := self._response.read1(size, decode_content=False):
                 yield piece
-        except (urllib3.exceptions.HTTPError, OSError, ssl.SSLError) as exc:
+        except _troubles() as exc:
             raise errors.PeerError(f"The connection broke while reading: {exc}.") from exc
 
 
@@ -68,6 +84,8 @@ class Http:
         self._is_tls_verified = is_tls_verified
         self._lock = threading.Lock()
         self._pools: dict[bool, urllib3.PoolManager] = {}
+        self._wire = http_wire.Wire(self._tls_context)
+        self._context: ssl.SSLContext | None = None
         if ca_file or client_certificate:
             self._pool_for("https:")  # a file that cannot be read is told now, not at the first request
 
@@ -81,6 +99,8 @@ class Http:
         timeout: float = 30.0,
     ) -> Response:
         """One request, no retry, no redirect. Raises errors.PeerError when no answer came."""
+        import urllib3  # here and below: a mirror that asks directly does without, and starts sooner
+
         try:
             answer = self._pool_for(url).request(
                 method,
@@ -91,11 +111,10 @@ class Http:
                 retries=False,
                 redirect=False,
             )
-        except (urllib3.exceptions.HTTPError, OSError, ssl.SSLError) as exc:
+        except _troubles() as exc:
             raise errors.PeerError(f"No answer from {_origin(url)}: {_reason(exc)}.") from exc
         return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
 
-    @contextlib.contextmanager
     def stream(
         self,
         method: str,
@@ -104,8 +123,30 @@ class Http:
         headers: Mapping[str, str] | None = None,
         connect_timeout: float = 10.0,
         read_timeout: float = 30.0,
-    ) -> Iterator[StreamedResponse]:
+    ) -> contextlib.AbstractContextManager[StreamedAnswer]:
         """One request whose body is left to the caller; the connection goes back to the pool when it was read whole."""
+        if method == "GET" and not self._proxy_url:
+            return self._stream_wire(url, headers or {}, connect_timeout, read_timeout)
+        return self._stream_pooled(method, url, headers or {}, connect_timeout, read_timeout)
+
+    @contextlib.contextmanager
+    def _stream_wire(
+        self, url: str, headers: Mapping[str, str], connect_timeout: float, read_timeout: float
+    ) -> Iterator[StreamedAnswer]:
+        try:
+            with self._wire.get(
+                url, headers=headers, connect_timeout=connect_timeout, read_timeout=read_timeout
+            ) as answer:
+                yield answer
+        except http_message.BrokenError as exc:
+            raise errors.PeerError(f"No answer from {_origin(url)}: {exc}.") from exc
+
+    @contextlib.contextmanager
+    def _stream_pooled(
+        self, method: str, url: str, headers: Mapping[str, str], connect_timeout: float, read_timeout: float
+    ) -> Iterator[StreamedAnswer]:
+        import urllib3
+
         try:
             answer = self._pool_for(url).request(
                 method,
@@ -116,7 +157,7 @@ class Http:
                 redirect=False,
                 preload_content=False,
             )
-        except (urllib3.exceptions.HTTPError, OSError, ssl.SSLError) as exc:
+        except _troubles() as exc:
             raise errors.PeerError(f"No answer from {_origin(url)}: {_reason(exc)}.") from exc
         try:
             yield StreamedResponse(answer)
@@ -129,15 +170,18 @@ class Http:
 
     def close(self) -> None:
         """Close idle connections."""
+        self._wire.close()
         for pool in self._pools.values():
             pool.clear()
 
     def _pool_for(self, url: str) -> urllib3.PoolManager:
         """The pool for an address; the trust store is read only when TLS is spoken (it takes 30 ms)."""
+        import urllib3
+
         is_secure = url.lower().startswith("https:") or (self._proxy_url or "").lower().startswith("https:")
         with self._lock:
             if is_secure not in self._pools:
-                context = self._make_context() if is_secure else None
+                context = self._secure_context() if is_secure else None
                 if self._proxy_url:
                     pool: urllib3.PoolManager = urllib3.ProxyManager(
                         self._proxy_url, ssl_context=context, **self._options
@@ -146,6 +190,16 @@ class Http:
                     pool = urllib3.PoolManager(ssl_context=context, **self._options)
                 self._pools[is_secure] = pool
             return self._pools[is_secure]
+
+    def _tls_context(self) -> ssl.SSLContext:
+        with self._lock:
+            return self._secure_context()
+
+    def _secure_context(self) -> ssl.SSLContext:
+        """The one context, made at its first use under the lock."""
+        if self._context is None:
+            self._context = self._make_context()
+        return self._context
 
     def _make_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
@@ -159,8 +213,17 @@ class Http:
 
 def _origin(url: str) -> str:
     """Scheme, host and port, without path or credentials: what may be shown and logged."""
-    parsed = urllib3.util.parse_url(url)
-    return f"{parsed.scheme}://{parsed.host}" + (f":{parsed.port}" if parsed.port else "")
+    from urllib import parse
+
+    parsed = parse.urlsplit(url)
+    return f"{parsed.scheme}://{parsed.netloc.rpartition('@')[2]}"
+
+
+def _troubles() -> tuple[type[Exception], ...]:
+    """What the general client raises for others' faults."""
+    import urllib3.exceptions
+
+    return urllib3.exceptions.HTTPError, OSError
 
 
 def _reason(exc: BaseException) -> str:

@@ -26,8 +26,8 @@ class Answer(Protocol):
     status: int
     headers: Mapping[str, str]
 
-    def arriving(self, size: int) -> Iterator[bytes]:
-        """The body as it comes; errors.PeerError when the connection breaks."""
+    def arriving(self, size: int) -> Iterator[bytes | memoryview]:
+        """The body as it comes, each piece valid until the next; errors.PeerError when the connection breaks."""
         ...
 
 
@@ -80,12 +80,13 @@ class Exchange:
         self._policy = policy
         self.meter = meter.Meter()
 
-    def pieces(self, answer: Answer, url: str) -> Iterator[bytes]:
+    def pieces(self, answer: Answer, url: str) -> Iterator[bytes | memoryview]:
         """The body as it comes; a broken or trickling connection is a PassingError, a stop ends it."""
         pace = meter.Pace(self._clock, floor=self._policy.floor, window=self._policy.window)
+        received = 0
         try:
             for piece in answer.arriving(_BLOCK):
-                self.meter.add_bytes(len(piece))
+                received += len(piece)
                 yield piece
                 if self._stop.is_set():
                     raise failures.StoppedError("The sync was stopped.", hint="The next run resumes where it ended.")
@@ -94,6 +95,8 @@ class Exchange:
             raise PassingError(failures.UnavailableError(f"{url}: {exc.message}"), retry.Fault()) from exc
         except failures.TooSlowError as exc:
             raise PassingError(exc, retry.Fault()) from exc
+        finally:
+            self.meter.add_bytes(received)
 
     @contextlib.contextmanager
     def answer(self, url: str, headers: Mapping[str, str], *, is_downgrade_refused: bool) -> Iterator[Answer]:

@@ -129,7 +129,7 @@ class Fetcher:
         with failures.translated_os_errors(part), self._files.open_append(part) as stream:
             for piece in self._exchange.pieces(answer, url):
                 if sums.size == 0:
-                    _refuse_web_page(piece[:64], url)
+                    _refuse_web_page(bytes(piece[:64]), url)
                 sums.add(piece)
                 if sums.is_too_long():
                     return
@@ -177,7 +177,7 @@ class _Sums:
         algorithm = self._ref.checksum.algorithm
         self._promised = self._sha256 if algorithm == "sha256" else hashlib.new(algorithm)
 
-    def add(self, piece: bytes) -> None:
+    def add(self, piece: bytes | memoryview) -> None:
         self.size += len(piece)
         self._sha256.update(piece)
         if self._promised is not self._sha256:

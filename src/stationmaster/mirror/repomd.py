@@ -75,6 +75,7 @@ def _drained(blocks: Iterable[bytes], handler: _Collecting, what: str) -> Iterat
 
 class _RepomdHandler:
     wants_text = frozenset({"checksum", "size", "open-size", "timestamp", "revision"})
+    wants_start: frozenset[str] = frozenset()
 
     def __init__(self) -> None:
         self.data: list[DataFile] = []
@@ -112,6 +113,7 @@ class _RepomdHandler:
 
 class _PrimaryHandler(_Collecting):
     wants_text = frozenset({"checksum", "package"})  # not for the text of package: for its end
+    wants_start = frozenset({"package", "checksum", "size", "location"})
 
     def __init__(self, what: str) -> None:
         super().__init__()
@@ -157,6 +159,7 @@ class _PrimaryHandler(_Collecting):
 
 class _DeltaHandler(_Collecting):
     wants_text = frozenset({"filename", "size", "checksum"})
+    wants_start = frozenset({"delta", "checksum"})
 
     def __init__(self, what: str) -> None:
         super().__init__()

@@ -1,4 +1,8 @@
-"""Many files at once: a few threads draw jobs from one iterator; the first failure stops all."""
+"""Many files at once: a few threads draw jobs from one iterator; the first failure stops all.
+
+Threads hide the way to the upstream and back; where it is short, more of them only take the interpreter from each
+other. So it begins with two, and another joins as long as the process is mostly waiting.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +10,20 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Generic, TypeVar
 
+from stationmaster.host import clock as clocks
+
+_FIRST = 2
+_LOOK_SECONDS = 0.01
+_BUSY_SHARE = 0.7
 _Job = TypeVar("_Job")
 
 
-def run_parallel(jobs: Iterable[_Job], work: Callable[[_Job], None], *, threads: int) -> None:
-    """Do ``work`` for each job. Jobs are drawn when a thread is free, so the iterator may be endless-long and lazy.
+def run_parallel(
+    jobs: Iterable[_Job], work: Callable[[_Job], None], *, threads: int, share: Callable[[], float] | None = None
+) -> None:
+    """Do ``work`` for each job in at most ``threads`` threads; ``share`` tells how busy the process was lately.
 
+    Jobs are drawn when a thread is free, so the iterator may be endless-long and lazy.
     Raises the first failure after every thread has ended its job: nobody writes behind the caller's back.
     """
     source = iter(jobs)
@@ -20,11 +32,13 @@ def run_parallel(jobs: Iterable[_Job], work: Callable[[_Job], None], *, threads:
             work(job)
         return
     crew = _Crew(source, work)
-    workers = [threading.Thread(target=crew.labour, name=f"fetch-{number}", daemon=True) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    share = share or clocks.ProcessorShare().since_last
+    for _ in range(min(_FIRST, threads)):
+        crew.hire()
+    while crew.size < threads and not crew.is_done.wait(_LOOK_SECONDS):
+        if share() < _BUSY_SHARE:
+            crew.hire()
+    crew.join()
     if crew.failure is not None:
         raise crew.failure
 
@@ -34,9 +48,30 @@ class _Crew(Generic[_Job]):
         self._source = source
         self._work = work
         self._lock = threading.Lock()
+        self._workers: list[threading.Thread] = []
         self.failure: BaseException | None = None
+        self.is_done = threading.Event()  # no more jobs to draw
+
+    @property
+    def size(self) -> int:
+        return len(self._workers)
+
+    def hire(self) -> None:
+        worker = threading.Thread(target=self.labour, name=f"fetch-{len(self._workers)}", daemon=True)
+        self._workers.append(worker)
+        worker.start()
+
+    def join(self) -> None:
+        for worker in self._workers:
+            worker.join()
 
     def labour(self) -> None:
+        try:
+            self._draw()
+        finally:
+            self.is_done.set()
+
+    def _draw(self) -> None:
         while True:
             try:
                 with self._lock:

@@ -8,6 +8,7 @@ from xml.parsers import expat
 
 from stationmaster.mirror import failures
 
+_MOST_NAMES = 1000
 _MOST_PIECES = 64  # expat hands text over in pieces of at most its buffer
 
 
@@ -23,6 +24,7 @@ class Handler(Protocol):
         ...
 
     wants_text: frozenset[str]
+    wants_start: frozenset[str]  # empty: the start of every element
 
 
 def parse_blocks(blocks: Iterable[bytes], handler: Handler, *, what: str) -> Iterator[None]:
@@ -41,10 +43,21 @@ def parse_blocks(blocks: Iterable[bytes], handler: Handler, *, what: str) -> Ite
         raise failures.MetadataInvalidError(f"{what} is not well-formed XML: {exc}.") from exc
 
 
+class _LocalNames(dict[str, str]):
+    """Element names without their namespace: few of them come over and over again."""
+
+    def __missing__(self, name: str) -> str:
+        local = name.rpartition(" ")[2]
+        if len(self) < _MOST_NAMES:
+            self[name] = local
+        return local
+
+
 def _guarded_parser(handler: Handler, what: str) -> expat.XMLParserType:
     parser = expat.ParserCreate(namespace_separator=" ")
     text: list[str] = []
-    wants_text = handler.wants_text
+    wants_text, wants_start = handler.wants_text, handler.wants_start
+    locals_of = _LocalNames()
 
     def refuse(*_: object) -> NoReturn:
         raise failures.EntityRefusedError(
@@ -58,13 +71,15 @@ def _guarded_parser(handler: Handler, what: str) -> expat.XMLParserType:
         text.append(piece)
 
     def start(name: str, attributes: dict[str, str]) -> None:
-        local = name.rpartition(" ")[2]
-        text.clear()
+        local = locals_of[name]
         parser.CharacterDataHandler = collect if local in wants_text else None
-        handler.start(local, attributes)
+        if local in wants_text:
+            text.clear()
+        if local in wants_start or not wants_start:
+            handler.start(local, attributes)
 
     def end(name: str) -> None:
-        local = name.rpartition(" ")[2]
+        local = locals_of[name]
         if local in wants_text:
             parser.CharacterDataHandler = None
             handler.end(local, "".join(text).strip())
