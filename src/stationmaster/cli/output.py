@@ -14,6 +14,8 @@ from typing import Any
 import click
 import msgspec
 
+from stationmaster.model import plain_text
+
 Show = Callable[[Any], str]
 
 
@@ -83,7 +85,8 @@ def show_value(value: Any, show: Show | None = None) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(show_value(one) for one in value)
-    return "; ".join(str(value).splitlines())
+    # A terminal obeys control characters, and names may come from anywhere.
+    return plain_text.without_control("; ".join(str(value).splitlines()))
 
 
 def format_size(size_bytes: float) -> str:

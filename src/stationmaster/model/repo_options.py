@@ -17,6 +17,7 @@ _DNF_OWN = frozenset(
     {"name", "baseurl", "mirrorlist", "metalink", "enabled", "gpgcheck", "gpgkey", "sslverify", "sslcacert"}
     | {"skip_if_unavailable", "proxy", "proxy_username", "proxy_password"}
 )
+_DNF_SECRET = frozenset({"username", "password"})
 _DEB_OWN = frozenset({"types", "uris", "enabled", "signed-by", "trusted", "allow-insecure", "allow-weak"})
 _DEB_KNOWN = frozenset(
     {"suites", "components", "architectures", "languages", "targets", "pdiffs", "by-hash"}
@@ -36,6 +37,12 @@ def require_rpm_options(text: str) -> None:
         key = key.strip()
         if not separator or not _DNF_KEY.fullmatch(key):
             raise _refuse(line, "is no dnf option", "Write one key=value a line, for example module_hotfixes=1.")
+        if key in _DNF_SECRET:
+            # The line is not shown: it holds the secret.
+            raise errors.CallerError(
+                f"advancedRepoOptions sets {key}, which everybody who may list sources or read a repository file sees.",
+                hint="Let the repository admit the stations by their addresses.",
+            )
         if key in _DNF_OWN:
             raise _refuse(line, f"sets {key}, which the source's own fields decide", "Leave it out.")
 

@@ -25,10 +25,9 @@ from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
 from stationmaster.host import programs as host_programs
 from stationmaster.mirror import volume
-from stationmaster.model import addresses, errors, protocol, response_file
+from stationmaster.model import addresses, errors, plain_path, protocol, response_file
 from stationmaster.station import config as configs
 from stationmaster.station import memory, observe, wiring
-from stationmaster.station.sites import spec as site_spec
 
 _PATH = "/stationmaster/v1/registrations"
 _SOCKET_LIMIT = 107
@@ -134,7 +133,7 @@ def _read_response_file(path: Path) -> response_file.ResponseFile:
 
 def _require_usable(root: Path) -> None:
     """What would stop nginx or the daemon later is said before the registration key is shown."""
-    site_spec.require_plain_path(root, what="The state directory")
+    plain_path.require_plain_path(root, what="The state directory")
     if len(str(root / "daemon.sock")) > _SOCKET_LIMIT:
         raise errors.CallerError(
             f"The state directory {root} is too long a path for a Unix socket in it.", hint="Choose a shorter one."
@@ -255,7 +254,7 @@ def _take_volume(directory: Path, tenancy_id: str, doors: Doors) -> tuple[volume
     """I11: an empty unmarked directory becomes a volume, a volume is joined, anything else is refused."""
     again = "Then run the same command again; nothing is used up."
     try:
-        site_spec.require_plain_path(directory, what="The mirror directory")
+        plain_path.require_plain_path(directory, what="The mirror directory")
         _require_open(directory)
         if (directory / ".stationmaster" / "volume.json").exists():
             return volume.open_volume(doors.files, directory, hub=tenancy_id), False

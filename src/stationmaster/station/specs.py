@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stationmaster.model import addresses, errors, ports, protocol
+from stationmaster.model import addresses, errors, forward_proxy, ports, protocol
 from stationmaster.station.sites import nginx as site_nginx
 from stationmaster.station.sites import spec as site_spec
 from stationmaster.station.sites import squid as site_squid
@@ -99,7 +99,7 @@ def squid_spec(desired: protocol.StationDesired, host: SiteHost, resolved: Resol
             port=desired.hub.port,
             addresses=known or _addresses_of(desired.hub.host, resolved),
         ),
-        forward=site_spec.parse_forward_proxy(desired.forward_proxy) if desired.forward_proxy else None,
+        forward=forward_proxy.parse_forward_proxy(desired.forward_proxy) if desired.forward_proxy else None,
         is_enabled=desired.is_proxy_enabled,
         user=host.squid_user,
         listen=host.listen,

@@ -52,7 +52,7 @@ def test_an_agents_nonsense_is_stored_without_harm_or_refused(fleet: Any, group:
         time_sent=NAIVE,
         inventory_digest="\x00" * 100,
         applied_digest="\x00" * 100,
-        problems=[protocol.Problem(code="\x00", message="\x00")],
+        problems=[protocol.Problem(code="\x00", message="\x00 \x1b[31m \\u0000")],
         reports=[protocol.JobReport(work_request_id="\x00", number=1, state=protocol.JobState.FAILED)],
     )
     for number in (0, -1, 2**40):

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from stationmaster.host import engine_process
+from stationmaster.model import forward_proxy
 from stationmaster.station.sites import program, spec
 from stationmaster.testing import loopback, sites
 
@@ -171,7 +172,7 @@ def test_forward_proxy_is_used_and_its_password_stays_secret(
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     try:
-        forward = spec.parse_forward_proxy(f"http://me:top%20secret@127.0.0.1:{server.server_address[1]}")
+        forward = forward_proxy.parse_forward_proxy(f"http://me:top%20secret@127.0.0.1:{server.server_address[1]}")
         want = wanted(place, hub, forward=forward)
         site = program.SquidSite(want, doors)
         assert site.keep(want).problem is None

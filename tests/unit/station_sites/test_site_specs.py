@@ -11,7 +11,7 @@ import pytest
 
 from stationmaster.host import engine_process
 from stationmaster.host import files as host_files
-from stationmaster.model import errors, ports
+from stationmaster.model import errors, forward_proxy, ports
 from stationmaster.station.sites import nginx, serving, spec, squid
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -35,7 +35,7 @@ SQUID = spec.SquidSpec(
     permitted=NGINX.permitted,
     balancer_addresses=NGINX.balancer_addresses,
     hub=spec.HubTarget(("Hub.Example.com.", "10.0.0.1"), 8443, ("10.0.0.1", "10.0.0.2")),
-    forward=spec.ForwardProxy("proxy.example.com", 3128, "me", 'a "b" #c'),
+    forward=forward_proxy.ForwardProxy("proxy.example.com", 3128, "me", 'a "b" #c'),
 )
 
 
@@ -120,21 +120,24 @@ def test_service_names_differ_by_station_place_and_user() -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("http://proxy.example.com:3128", spec.ForwardProxy("proxy.example.com", 3128)),
-        ("proxy.example.com:3128/", spec.ForwardProxy("proxy.example.com", 3128)),
-        ("http://me:p%40w%20x@10.0.0.1:80", spec.ForwardProxy("10.0.0.1", 80, "me", "p@w x")),
+        ("http://proxy.example.com:3128", forward_proxy.ForwardProxy("proxy.example.com", 3128)),
+        ("proxy.example.com:3128/", forward_proxy.ForwardProxy("proxy.example.com", 3128)),
+        ("proxy", forward_proxy.ForwardProxy("proxy", 80)),
+        ("[2001:db8::1]:3128", forward_proxy.ForwardProxy("2001:db8::1", 3128)),
+        ("http://me:p%40w%20x@10.0.0.1:80", forward_proxy.ForwardProxy("10.0.0.1", 80, "me", "p@w x")),
     ],
 )
-def test_forward_proxy(text: str, expected: spec.ForwardProxy) -> None:
-    assert spec.parse_forward_proxy(text) == expected
+def test_forward_proxy(text: str, expected: forward_proxy.ForwardProxy) -> None:
+    assert forward_proxy.parse_forward_proxy(text) == expected
 
 
 @pytest.mark.parametrize(
-    "text", ["", "proxy", "https://proxy:1", "http://p:0", "http://p:99999", "me:secret@p", "p: 80"]
+    "text",
+    ["", "https://proxy:1", "http://p:0", "http://p:99999", "me:secret@p: 1", "p: 80", "http://me:se@cret@[p", "a#b:1"],
 )
 def test_no_forward_proxy(text: str) -> None:
     with pytest.raises(errors.CallerError, match="forward") as caught:
-        spec.parse_forward_proxy(text)
+        forward_proxy.parse_forward_proxy(text)
     assert "secret" not in str(caught.value)
 
 

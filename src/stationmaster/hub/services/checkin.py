@@ -19,7 +19,7 @@ import zstandard
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import facts, job_reports, work_requests
-from stationmaster.model import desired, digest, dispatch, protocol
+from stationmaster.model import desired, digest, dispatch, plain_text, protocol
 from stationmaster.model.work_request import Status
 
 LEAVING = "DELETING"
@@ -122,8 +122,18 @@ def _store_facts(
 
 
 def _plain(message: msgspec.Struct) -> Any:
-    """As JSON that both databases take: PostgreSQL has no place for NUL."""
-    return msgspec.json.decode(msgspec.json.encode(message).replace(b"\\u0000", b""))
+    """As plain values, their texts without control characters: PostgreSQL has no place for NUL."""
+    return _cleaned(msgspec.to_builtins(message))
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return plain_text.without_control(value)
+    if isinstance(value, list):
+        return [_cleaned(one) for one in value]
+    if isinstance(value, dict):
+        return {key: _cleaned(one) for key, one in value.items()}
+    return value
 
 
 def _dispatch(tx: sa.Connection, now: datetime.datetime, instance: sa.Row[Any]) -> list[protocol.Job]:

@@ -5,13 +5,13 @@ A refusal names the field or entry. Whether the result fits the peers (I2) is de
 
 from __future__ import annotations
 
-import urllib.parse
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from stationmaster.hub.api.wire import common
 from stationmaster.hub.api.wire import stations as wire
-from stationmaster.model import addresses, errors, ports
+from stationmaster.model import addresses, errors, forward_proxy, plain_path, ports
 
 Resolve = Callable[[str], Sequence[str]]
 Columns = dict[str, Any]
@@ -130,6 +130,7 @@ def _absolute(path: str, *, field: str) -> str:
             f"{field} is {path!r}, which is no absolute path below the root.",
             hint="Give a path such as /mnt/mirror, without `..`.",
         )
+    plain_path.require_plain_path(Path(path), what=field)
     return path.rstrip("/")
 
 
@@ -138,15 +139,5 @@ def _forward(value: str) -> str | None:
     text = value.strip()
     if not text:
         return None
-    parsed = urllib.parse.urlsplit(text if "://" in text else f"http://{text}")
-    try:
-        is_usable = parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
-    except ValueError:
-        is_usable = False
-    if not is_usable or not text.isprintable() or " " in text:
-        raise errors.CallerError(
-            f"proxy.forward is {value!r}, which is no proxy.",
-            hint="Give a URL such as http://proxy.example.com:3128, a host name or an address.",
-        )
-    addresses.require_host(parsed.hostname or "", field="proxy.forward")
+    forward_proxy.parse_forward_proxy(text)
     return text

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import events
-from stationmaster.model import errors, ocid
+from stationmaster.model import errors, ocid, plain_text
 from stationmaster.model.work_request import (
     ENDS,
     OPEN,
@@ -164,8 +164,8 @@ def open_requests(tx: sa.Connection, *conditions: sa.ColumnElement[bool]) -> Seq
 
 
 def clean(text: str, longest: int) -> str:
-    """Text of a machine as a database takes it: no NUL, not longer than ``longest``."""
-    return text.replace("\x00", "")[:longest]
+    """Text of a machine as databases and terminals take it: no control characters, not longer than ``longest``."""
+    return plain_text.without_control(text)[:longest]
 
 
 def _ended(now: datetime.datetime, row: sa.Row[Any], status: Status) -> dict[str, Any]:

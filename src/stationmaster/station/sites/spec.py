@@ -24,13 +24,11 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import re
-import urllib.parse
 from collections.abc import Iterable
 from pathlib import Path
 
-from stationmaster.model import addresses, errors, ports
+from stationmaster.model import addresses, errors, forward_proxy, plain_path, ports
 
-_PLAIN_PATH = re.compile(r"/[^\x00-\x20\"'$;{}\\#*?]*")
 _UNIX_SOCKET_LIMIT = 107
 
 
@@ -83,8 +81,8 @@ class NginxSpec:
     probe_token: str = dataclasses.field(default="", repr=False)
 
     def __post_init__(self) -> None:
-        require_plain_path(self.state_directory, what="The state directory")
-        require_plain_path(self.mirror_directory, what="The mirror directory")
+        plain_path.require_plain_path(self.state_directory, what="The state directory")
+        plain_path.require_plain_path(self.mirror_directory, what="The mirror directory")
         if len(str(self.daemon_socket)) > _UNIX_SOCKET_LIMIT:
             raise errors.CallerError(
                 f"The state directory {self.state_directory} is too long a path for a Unix socket in it.",
@@ -127,16 +125,6 @@ class HubTarget:
 
 
 @dataclasses.dataclass(frozen=True)
-class ForwardProxy:
-    """A proxy between this station and the hub; user and password in plain text."""
-
-    host: str
-    port: int
-    user: str = ""
-    password: str = dataclasses.field(default="", repr=False)
-
-
-@dataclasses.dataclass(frozen=True)
 class SquidSpec:
     """The proxy on two ports. ``service_name`` is unique per station on one machine: letters and digits only."""
 
@@ -147,13 +135,13 @@ class SquidSpec:
     permitted: tuple[addresses.Network, ...]
     balancer_addresses: tuple[str, ...]
     hub: HubTarget
-    forward: ForwardProxy | None = None
+    forward: forward_proxy.ForwardProxy | None = None
     is_enabled: bool = True
     user: str | None = "proxy"
     listen: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - a station is there to be reached
 
     def __post_init__(self) -> None:
-        require_plain_path(self.state_directory, what="The state directory")
+        plain_path.require_plain_path(self.state_directory, what="The state directory")
         if not re.fullmatch(r"[A-Za-z0-9]{1,32}", self.service_name):
             raise errors.CallerError(
                 f"The squid service name {self.service_name!r} is not 1 to 32 letters and digits.",
@@ -180,32 +168,6 @@ def squid_service_name(station_id: str, state_directory: Path, user: str | None 
     """
     text = f"{station_id}\n{state_directory}\n{user or ''}"
     return "sm" + hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def parse_forward_proxy(url: str) -> ForwardProxy:
-    """``http://[user:password@]host:port`` as the API carries it; CallerError otherwise, without the password."""
-    found = re.fullmatch(
-        r"(?:http://)?(?:(?P<user>[^:@/\s]+):(?P<password>[^@/\s]*)@)?(?P<host>\[[0-9A-Fa-f:]+\]|[^:@/\s]+):(?P<port>\d{1,5})/?",
-        url,
-    )
-    if not found or not 1 <= int(found["port"]) <= 65535:
-        shown = re.sub(r"[^@/]*@", "…@", url)
-        raise errors.CallerError(
-            f"proxy.forward is {shown!r}, which is no HTTP proxy address.",
-            hint="Write it as http://HOST:PORT, or http://USER:PASSWORD@HOST:PORT.",
-        )
-    host = addresses.require_host(found["host"], field="proxy.forward")
-    user, password = (urllib.parse.unquote(found[name] or "") for name in ("user", "password"))
-    return ForwardProxy(addresses.canonical_host(host), int(found["port"]), user, password)
-
-
-def require_plain_path(path: Path, *, what: str) -> None:
-    """Neither nginx nor squid can quote every character; a path is absolute and plain, or refused by name."""
-    if not _PLAIN_PATH.fullmatch(str(path)):
-        raise errors.CallerError(
-            f"{what} {str(path)!r} must be an absolute path without spaces, quotes and $ ; {{ }} \\ # * ?",
-            hint="Choose another directory; nginx and squid cannot be given this one.",
-        )
 
 
 def sorted_addresses(found: Iterable[str]) -> list[str]:

@@ -13,7 +13,7 @@ import urllib.parse
 from pathlib import Path
 
 from stationmaster.host import templates
-from stationmaster.model import addresses
+from stationmaster.model import addresses, forward_proxy
 from stationmaster.station.sites import spec as site_spec
 
 
@@ -74,7 +74,7 @@ def _literal_addresses(names: tuple[str, ...]) -> set[str]:
     return {name for name in map(addresses.canonical_host, names) if addresses.is_address(name)}
 
 
-def _login(forward: site_spec.ForwardProxy | None) -> str:
+def _login(forward: forward_proxy.ForwardProxy | None) -> str:
     """As URL escapes, which squid decodes: no character of a password then means anything to its parser."""
     if forward is None or not forward.user:
         return ""
