@@ -17,7 +17,7 @@ _HOSTNAME = click.option("--hostname", required=True, metavar="NAME", help="The 
 
 @click.group()
 def ha() -> None:
-    """HA groups: status, and the balancers in front of them.
+    """HA groups: status, what is wrong, and the balancers in front of them.
 
     A group is made of the stations that have the same hostname in the same compartment; nothing else declares it.
     """
@@ -47,6 +47,30 @@ def status(client: options.Client, hostname: str, compartment_id: str | None, *,
         if number:
             click.echo()
         _print_group(group)
+
+
+@ha.command()
+@_HOSTNAME
+@common.compartment_option
+@options.json_option
+@options.client_options
+def doctor(client: options.Client, hostname: str, compartment_id: str | None, *, as_json: bool) -> int:
+    """What is wrong with a group, most severe first, and what to do. Exit status 1 from a warning upwards.
+
+    \b
+    Example:
+      stationmaster ha doctor --hostname lb.example.com
+    """
+    found = client.get(f"{options.OWN}/groups/doctor", hostname=hostname, compartmentId=compartment_id)
+    if as_json:
+        output.print_json(found)
+    elif not found["items"]:
+        click.echo(f"{found['hostname']}: nothing is wrong.")
+    else:
+        for one in found["items"]:
+            click.echo(f"{one['severity']} {one['subject']}: {one['message']} [{one['code']}]")
+            click.echo(f"    {one['hint']}")
+    return 1 if found["isTrouble"] else 0
 
 
 @ha.command()

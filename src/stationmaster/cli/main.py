@@ -28,7 +28,7 @@ COMMANDS = {
     "completion": lazy.Lazy("stationmaster.cli.completion:completion", "Print a shell completion script."),
     "demo": lazy.Lazy("stationmaster.lab.command:demo", "Build the lab on this machine and run the HA guide in it."),
     "event": lazy.Lazy("stationmaster.cli.event:event", "What happened, newest first."),
-    "ha": lazy.Lazy("stationmaster.cli.ha:ha", "HA groups: status, and the balancers in front of them."),
+    "ha": lazy.Lazy("stationmaster.cli.ha:ha", "HA groups: status, doctor, and the balancers in front of them."),
     "hub": lazy.Lazy("stationmaster.cli.hub:hub", "On the control host: make a hub, and serve it."),
     "instance": lazy.Lazy("stationmaster.cli.instance:instance", "Managed instances: list, re-point, install, update."),
     "job": lazy.Lazy("stationmaster.cli.job:job", "Scheduled jobs: list, change, run now."),

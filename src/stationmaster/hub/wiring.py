@@ -9,6 +9,7 @@ from stationmaster.hub import context
 from stationmaster.hub.api import (
     checkin,
     compartments,
+    doctor,
     events,
     frame,
     groups,
@@ -36,6 +37,7 @@ MODULES = (
     registrations,
     heartbeat,
     checkin,
+    doctor,
     groups,
     scripts,
     events,

@@ -1,5 +1,6 @@
 """The HA guide, new environment, on real programs: in its order, each test on what those before it made."""
 
+import json
 import time
 from collections.abc import Iterator
 
@@ -40,6 +41,18 @@ def test_both_stations_mirror_both_sources_though_profiles_name_only_one(world: 
         assert counts[world.sources["rpm"]] == 300
         assert world.deb is not None
         assert counts[world.sources["deb"]] == len(world.deb.stanzas)
+
+
+def consult(world: World) -> tuple[int, set[str]]:
+    """Exit status of the doctor, and the codes of its findings."""
+    done = world.desk.stationmaster("ha", "doctor", "--hostname", guidebook.BALANCER, "--json")
+    return done.status, {one["code"] for one in json.loads(done.stdout)["items"]}
+
+
+def test_the_doctor_finds_nothing_in_a_group_that_is_well(world: World) -> None:
+    status, found = consult(world)
+    # Worth knowing, no trouble: the lab's stations live on one machine, and their balancer is stated by nobody.
+    assert (status, found) == (0, {"BalancersUnstated", "DirectoriesDiffer"})
 
 
 def test_instances_install_through_the_balancer_with_signatures_checked(world: World) -> None:
@@ -95,6 +108,8 @@ def test_a_station_killed_in_the_middle_of_a_dnf_download_is_not_noticed_by_dnf(
     station = world.stations[name]
     station.on.kill_all()
     assert running.wait(60) == 0, (instance.on.directory / "dnf.log").read_text()
+    waiting.until(lambda: "Silent" in consult(world)[1], 20, "the doctor to miss the station")
+    assert consult(world)[0] == 1
     payload = instance.root / "opt/lab" / rpm_plan.BIG / "payload"
     assert payload.stat().st_size == 12 << 20
     station.start()

@@ -178,6 +178,11 @@ def test_groups_balancers_and_scripts(shell: Shell) -> None:
     station = create_station(shell)
     text = shell("ha", "status", "--hostname", "LB.example.com.")
     assert text.splitlines()[0] == "lb.example.com: 0 of 1 stations ready."
+    said = shell("ha", "doctor", "--hostname", "lb.example.com", status=1)
+    assert "WARNING StationA: No host has registered as this station. [NotRegistered]" in said
+    found = shell.json("ha", "doctor", "--hostname", "lb.example.com", status=1)
+    assert found["isTrouble"]
+    assert {"NotRegistered", "BalancersUnstated"} <= {one["code"] for one in found["items"]}
     stated = shell.json(
         "ha", "balancers", "--hostname", "lb.example.com", "--address", "10.0.0.5", "--address", "10.0.0.6"
     )

@@ -120,3 +120,21 @@ class Balancers(Shown, frozen=True):
     """All addresses that count now."""
 
     addresses: list[str]
+
+
+class Finding(Shown, frozen=True):
+    """One thing that is wrong, or worth knowing (`model.diagnosis`)."""
+
+    severity: str
+    code: str
+    subject: str
+    message: str
+    hint: str
+
+
+class Diagnosis(Shown, frozen=True):
+    """All findings about one group; ``is_trouble`` when one of them is a warning or worse."""
+
+    hostname: str
+    is_trouble: bool
+    items: list[Finding]
