@@ -44,7 +44,7 @@ def news_of(snapshot: snapshots.Snapshot, verdict: readiness.Verdict) -> object:
 
 
 def volume_report(snapshot: snapshots.Snapshot) -> protocol.VolumeReport:
-    """The volume as last seen."""
+    """The volume as last seen. One that cannot be written is usable: its station still counts (design 12a)."""
     volume = snapshot.volume
     if volume is None:
         directory = snapshot.desired.mirror_directory if snapshot.desired else ""
@@ -56,7 +56,7 @@ def volume_report(snapshot: snapshots.Snapshot) -> protocol.VolumeReport:
         available_bytes=volume.available_bytes,
         is_writable=volume.is_writable,
         is_on_root_file_system=volume.is_on_root_file_system,
-        problem=volume.problem or volume.write_problem,
+        problem=volume.problem,
     )
 
 

@@ -68,6 +68,17 @@ def test_the_heartbeat_says_everything() -> None:
     assert report.news_of(snapshot, verdict) == report.news_of(later, verdict)
 
 
+def test_a_volume_that_cannot_be_written_is_still_usable() -> None:
+    """Otherwise the group would go on without a station that says it is ready, and clients would meet a 404 there."""
+    readonly = protocol.Problem(code="VolumeReadOnly", message="cannot be written")
+    snapshot = make.snapshot(volume=make.volume({A: ("g1",)}, is_writable=False, write_problem=readonly))
+    verdict = health.readiness.judge(snapshot, make.NOW_AT, make.NOW)
+    message = report.heartbeat(snapshot, plans.Plan(is_applied=True), verdict, make.NOW)
+    assert verdict.readiness is protocol.Readiness.READY
+    assert (message.volume.is_writable, message.volume.problem) == (False, None)
+    assert [one.code for one in message.problems] == ["VolumeReadOnly"]
+
+
 # --- health ---------------------------------------------------------------------------------------------------------
 
 
