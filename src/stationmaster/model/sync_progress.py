@@ -79,10 +79,11 @@ def _judge_source(sync: SourceSync) -> Outcome:
 
 
 def _is_shown(sync: SourceSync, station: rotation.Station, run: protocol.SyncReport) -> bool:
-    """Done means seen by clients: what is visible is fetchable here, and what this run brought is not still to come."""
-    return (
-        sync.visible is not None and sync.visible.generation in station.fetchable and run.generation not in sync.newer
-    )
+    """Done means seen by clients of this station, and that what this run brought is not still to come."""
+    visible, shown = sync.visible, station.shown
+    if visible is None or shown is None or run.generation in sync.newer:
+        return False
+    return visible.generation in station.fetchable and shown.number >= visible.number
 
 
 def _percentage(run: protocol.SyncReport | None) -> float:

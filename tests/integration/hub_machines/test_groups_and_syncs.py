@@ -195,6 +195,9 @@ def test_a_sync_waits_for_what_it_brought_to_become_visible(fleet: Any, group: A
     hold(group, "g1", "g2")
     group.beat()
     fleet.tick()
+    group.beat()  # here the stations learn of it, and switch
+    fleet.tick()
+    assert fleet.work_request(request_id).status == "IN_PROGRESS"
     group.beat()
     fleet.tick()
     assert fleet.work_request(request_id).status == "SUCCEEDED"

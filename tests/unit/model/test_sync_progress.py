@@ -15,10 +15,14 @@ def report(number: int, **facts: object) -> protocol.SourceReport:
 
 
 def sync(
-    *reports: protocol.SourceReport | None, visible: str | None = "g1", newer: frozenset[str] = frozenset()
+    *reports: protocol.SourceReport | None,
+    visible: str | None = "g1",
+    newer: frozenset[str] = frozenset(),
+    shown_number: int = 2,
 ) -> SourceSync:
-    shown = protocol.Visible(source_id="s", number=1, generation=visible) if visible else None
-    station = rotation.Station(id="x", fetchable=frozenset({"g1"}))
+    shown = protocol.Visible(source_id="s", number=2, generation=visible) if visible else None
+    switched = protocol.Visible(source_id="s", number=shown_number, generation="g1") if shown_number else None
+    station = rotation.Station(id="x", fetchable=frozenset({"g1"}), shown=switched)
     told = {f"Station{index}": (station, one) for index, one in enumerate(reports)}
     return SourceSync("app", 2, shown, newer, told)
 
@@ -35,6 +39,8 @@ def sync(
         ([sync(report(2), report(3))], Status.SUCCEEDED, 100),
         ([sync(report(2), visible=None)], Status.IN_PROGRESS, 99),
         ([sync(report(2), visible="g0")], Status.IN_PROGRESS, 99),
+        ([sync(report(2), shown_number=1)], Status.IN_PROGRESS, 99),
+        ([sync(report(2), shown_number=0)], Status.IN_PROGRESS, 99),
         ([sync(report(2, generation="g2"), newer=frozenset({"g2"}))], Status.IN_PROGRESS, 99),
         ([sync(report(2, problem=PROBLEM), report(1))], Status.IN_PROGRESS, 50),
         ([sync(report(2, problem=PROBLEM), report(2))], Status.FAILED, 100),
