@@ -68,18 +68,32 @@ def look_at_volume(
             write_problem=write_problem,
         )
     except errors.StationmasterError as exc:
-        problem = problem_of(exc)
-        if directory != config.mirror_directory:
-            message = (
-                f"The mirror directory was changed from {config.mirror_directory} to {directory}, which is not this "
-                f"station's volume: {exc.message} To use it, run `stationmaster station take-volume` on this host."
-            )
-            problem = protocol.Problem(code=exc.code, message=message)
+        problem = _volume_problem(config, directory, exc)
         return snapshots.VolumeView(directory=directory, seen_at=seen_at, problem=problem)
     except OSError as exc:
         message = f"The mirror volume {directory} cannot be read: {exc.strerror}. Check the mount and its server."
         problem = protocol.Problem(code="VolumeUnusable", message=message)
         return snapshots.VolumeView(directory=directory, seen_at=seen_at, problem=problem)
+
+
+def _volume_problem(
+    config: configs.StationConfig, directory: str, error: errors.StationmasterError
+) -> protocol.Problem:
+    """What an operator should do about a volume that is not there: hardly ever to make a new one."""
+    if directory != config.mirror_directory:
+        message = (
+            f"The mirror directory was changed from {config.mirror_directory} to {directory}, which is not this "
+            f"station's volume: {error.message} To use it, run `stationmaster station take-volume` on this host."
+        )
+    elif not (Path(directory) / ".stationmaster" / "volume.json").exists():
+        message = (
+            f"The mirror volume {config.volume_id} is not at {directory}, which has no .stationmaster/volume.json: "
+            "mount it. Nothing is written there until then. If it is lost for good, "
+            "`stationmaster station take-volume` on this host makes an empty directory the new volume."
+        )
+    else:
+        return problem_of(error)
+    return protocol.Problem(code=error.code, message=message)
 
 
 def is_on_root(directory: Path) -> bool:

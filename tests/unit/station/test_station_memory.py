@@ -135,6 +135,7 @@ def test_the_volume_as_it_is(tmp_path: Path) -> None:
     view = look("another", host_files.Files())
     assert view.problem is not None
     assert (view.volume_id, view.problem.code) == (None, "NotAVolume")
+    assert "carries volume" in view.problem.message
     missing = observe.look_at_volume(_config(tmp_path), str(tmp_path / "none"), [A], host_files.Files(), clock)
     assert missing.problem is not None
     assert not (tmp_path / "none").exists()
@@ -147,3 +148,14 @@ def test_www_is_read_as_it_is_served(tmp_path: Path) -> None:
     (tmp_path / "m-http" / ".half").write_text("left by a crash")
     (tmp_path / "u" / A).symlink_to("/mirror/x")
     assert observe.look_at_www(tmp_path) == {f"m-http/{A}": "list\n", f"u/{A}": "->/mirror/x"}
+
+
+def test_a_mount_that_is_missing_is_told_to_be_mounted_not_made_anew(tmp_path: Path) -> None:
+    """I11: `mirror init` on the bare path would be the very thing that must not happen."""
+    clock = manual_clock.ManualClock()
+    view = observe.look_at_volume(_config(tmp_path), str(tmp_path), [A], host_files.Files(), clock)
+    assert view.problem is not None
+    assert f"The mirror volume v is not at {tmp_path}" in view.problem.message
+    assert "mount it" in view.problem.message
+    assert "mirror init" not in view.problem.message
+    assert list(tmp_path.iterdir()) == []
