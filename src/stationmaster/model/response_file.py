@@ -99,8 +99,9 @@ def _parse_ca(encoded: str) -> str:
         pem = base64.b64decode(encoded, validate=True).decode("ascii")
     except (binascii.Error, ValueError) as exc:
         raise errors.CallerError(f"{HUB_CA} is not base64 of a PEM certificate.", hint=_HINT) from exc
-    if "-----BEGIN CERTIFICATE-----" not in pem:
-        raise errors.CallerError(f"{HUB_CA} holds no PEM certificate.", hint=_HINT)
+    begun, ended = (pem.count(f"-----{word} CERTIFICATE-----") for word in ("BEGIN", "END"))
+    if not begun or begun != ended:
+        raise errors.CallerError(f"{HUB_CA} holds no whole PEM certificate: the file was cut off.", hint=_HINT)
     return pem
 
 

@@ -66,5 +66,13 @@ def test_errors_name_the_key_or_the_line(old: str, new: str, named: str) -> None
     assert "key.abc" not in str(caught.value)
 
 
+def test_a_file_that_was_cut_off_in_its_ca_is_refused() -> None:
+    """A CA that lacks its end would come up later, as an error of the TLS library that names no file."""
+    text = response_file.render(FILE)
+    for length in range(text.index("Stationmaster.Ca = ") + 20, len(text) - 5):
+        with pytest.raises(errors.CallerError, match=r"Stationmaster\.Ca"):
+            response_file.parse(text[:length])
+
+
 def test_the_key_is_not_shown_in_a_representation() -> None:
     assert "key.abc" not in repr(FILE)
