@@ -114,6 +114,21 @@ class Files:
         finally:
             os.close(descriptor)
 
+    def sync_file_system(self, path: Path) -> None:
+        """Make everything written so far to the file system that holds ``path`` survive a power cut (syncfs(2))."""
+        import ctypes
+
+        descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+            if call is None:
+                os.sync()
+            elif call(descriptor):
+                number = ctypes.get_errno()
+                raise OSError(number, os.strerror(number), str(path))
+        finally:
+            os.close(descriptor)
+
     def remove(self, path: Path) -> None:
         """Remove a file or link; one that is not there is fine."""
         path.unlink(missing_ok=True)

@@ -128,12 +128,16 @@ def _numbers(directory: Path) -> list[int]:
 
 def _myself() -> Owner:
     pid = os.getpid()
-    boot = host_files.read_text_or_none(Path("/proc/sys/kernel/random/boot_id")) or ""
     try:
         space = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         space = ""
-    return Owner(host=network.host_name(), boot=boot.strip(), space=space, pid=pid, started=_start_of(pid))
+    return Owner(host=network.host_name(), boot=boot_id(), space=space, pid=pid, started=_start_of(pid))
+
+
+def boot_id() -> str:
+    """What tells this run of this host's kernel from all others."""
+    return (host_files.read_text_or_none(Path("/proc/sys/kernel/random/boot_id")) or "").strip()
 
 
 def _start_of(pid: int) -> str:

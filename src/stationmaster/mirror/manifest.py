@@ -80,7 +80,10 @@ def read_plain(path: Path) -> Iterator[Entry]:
 
 
 class LineWriter:
-    """Writes a new file line by line; an unfinished one of a former run is overwritten. A context manager."""
+    """Writes a new file line by line; an unfinished one of a former run is overwritten. A context manager.
+
+    It is not flushed to the disk: a publish flushes all at once.
+    """
 
     def __init__(self, files: host_files.Files, path: Path) -> None:
         self._files = files
@@ -97,7 +100,6 @@ class LineWriter:
         if self._stream is not None:
             if kind is None:
                 self._flush()
-                self._files.sync_file(self._stream)
             self._stream.close()
 
     def add(self, line: Entry | Header) -> None:

@@ -40,7 +40,7 @@ class MetadataStager:
         for document in root.documents:
             path = self._tree / document.path
             self._volume.make_directory(path.parent)
-            self._files.write_atomic(path, document.content)
+            self._files.write_atomic(path, document.content, durable=False)  # a publish flushes all at once
             self._files.set_mtime(path, root.timestamp)
             digest = hashlib.sha256(document.content).hexdigest()
             entries.append(manifest.Entry(document.path, len(document.content), digest, _METADATA))

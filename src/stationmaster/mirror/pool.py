@@ -18,7 +18,8 @@ _numbers = itertools.count()
 class Pool:
     """The pool of one volume, used by several threads of one sync."""
 
-    def __init__(self, files: host_files.Files, place: volume.Volume) -> None:
+    def __init__(self, files: host_files.Files, place: volume.Volume, *, is_doubted: bool = False) -> None:
+        self._is_doubted = is_doubted  # content is believed only after its digest was looked at
         self._files = files
         self._volume = place
         self._known_directories: set[Path] = set()
@@ -31,7 +32,7 @@ class Pool:
     def find(self, checksum: fileref.Checksum, size: int = -1) -> str | None:
         """The sha256 of content that is here; None when it is not. Other digests are links that name the sha256.
 
-        Content of another ``size`` than expected (-1: any) is not here: a power cut leaves empty files behind names.
+        Content of another ``size`` than expected (-1: any) is not here.
         """
         sha256: str | None = checksum.value
         if checksum.algorithm != "sha256":
@@ -44,7 +45,8 @@ class Pool:
             found = self.path(sha256).stat().st_size
         except OSError:
             return None
-        return sha256 if size in (-1, found) else None
+        is_whole = size in (-1, found) and not (self._is_doubted and fileref.digest_of(self.path(sha256)) != sha256)
+        return sha256 if is_whole else None
 
     def admit(self, part: Path, sha256: str, checksum: fileref.Checksum) -> None:
         """Take a verified file in; ``part`` is gone afterwards. Time and mode are set before it is visible."""
@@ -52,7 +54,9 @@ class Pool:
         self._make_directory(target.parent)
         self._files.set_mode(part, 0o644)
         self._files.set_mtime(part, fileref.package_mtime(sha256))
-        if _is_same_size(part, target):  # another source brought it meanwhile; its name keeps its inode
+        if (
+            _is_same_size(part, target) and not self._is_doubted
+        ):  # another source brought it meanwhile; its name keeps its inode
             self._files.remove(part)
         else:
             self._files.rename(part, target)

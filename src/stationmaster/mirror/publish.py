@@ -1,4 +1,6 @@
-"""Publishing: a staged generation gets its place. Order: packages, hashed metadata, then one rename that switches.
+"""Publishing: a staged generation gets its place.
+
+Order: packages, hashed metadata, everything to the disk, then one rename that switches.
 
 A site is a directory of package links, shared by the generations of a source; ``published/<source>`` is a link to the
 present one. For the engine alone its ``.metadata`` link names the tree that is shown, and one rename of it publishes.
@@ -85,7 +87,8 @@ class Publisher:
         except _CollisionError:
             site, is_fresh = self._new_site(), True
             overlays = self._fill(site, directory, header, None, alone=alone)
-        self._make_held(directory, header, overlays)
+        self._seal(directory, header, overlays)
+        self._make_held(directory, header)
         if alone:
             self._volume.require()
             tree = f"../../../../generations/{self._source}/{header.generation}/tree"
@@ -155,16 +158,23 @@ class Publisher:
             return True
         return target.is_file() and found.st_size == placement.size and fileref.digest_of(target) == placement.sha256
 
-    def _make_held(self, directory: Path, header: manifest.Header, overlays: list[str]) -> None:
+    def _seal(self, directory: Path, header: manifest.Header, overlays: list[str]) -> None:
+        """Complete the generation and bring all of it to the disk, content and names, before anything shows it."""
+        if directory != self._volume.generation(self._source, header.generation):
+            record = catalog.HeldRecord(since=self._clock.now().timestamp())
+            overlaid = msgspec.json.encode(sorted(overlays))
+            self._files.write_atomic(directory / "overlays.json", overlaid, durable=False)
+            self._files.write_atomic(directory / "held.json", msgspec.json.encode(record), durable=False)
+            for scratch in ("wanted", "missing"):
+                self._files.remove(directory / scratch)
+        self._volume.require()
+        self._files.sync_file_system(self._volume.root)
+
+    def _make_held(self, directory: Path, header: manifest.Header) -> None:
         """One rename makes the generation held; its root is there only from now on."""
         target = self._volume.generation(self._source, header.generation)
         if directory == target:
             return
-        record = catalog.HeldRecord(since=self._clock.now().timestamp())
-        self._files.write_atomic(directory / "overlays.json", msgspec.json.encode(sorted(overlays)))
-        self._files.write_atomic(directory / "held.json", msgspec.json.encode(record))
-        for scratch in ("wanted", "missing"):
-            self._files.remove(directory / scratch)
         self._volume.make_directory(target.parent)
         self._volume.require()
         try:

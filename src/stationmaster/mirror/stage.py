@@ -23,6 +23,7 @@ from stationmaster.mirror import (
     outcome,
     pool,
     transfer,
+    unsettled,
     upstream,
     volume,
 )
@@ -71,7 +72,7 @@ class Stager:
         self._policy = policy
         self._threads = threads
         self._progress = progress
-        self._pool = pool.Pool(files, place)
+        self._pool = pool.Pool(files, place, is_doubted=unsettled.is_doubtful(place))
         self._lock = threading.Lock()
 
     def stage(self, source: str, root: upstream.Root, former: manifest.Header | None, *, is_guarded: bool) -> Staged:
@@ -147,6 +148,8 @@ class Stager:
     def _bring_content(self, directory: Path, totals: _Totals) -> None:
         told = _Counter(self._progress, outcome.Phase.PACKAGES, totals.missing_files, totals.missing_bytes)
         begun: set[str] = set()
+        if totals.missing_files:
+            unsettled.mark(self._files, directory.parent)
 
         def work(entry: manifest.Entry) -> None:
             checksum = manifest.checksum_of(entry)
