@@ -36,10 +36,9 @@ integration: setup
 acceptance: setup
 	$(PYTEST) -q tests/acceptance
 
-# The quick tests share two cores; those with real programs take turns, since some of them watch the clock of others.
+# One run, one closing line. Tests with real programs take turns, since some of them watch the clock of others.
 test: lint ## lint, then all tests: unit, contract, migration, integration, acceptance
-	$(PYTEST) -q -n 2 --dist loadfile tests/unit tests/contract tests/migration
-	$(PYTEST) -q tests/integration tests/acceptance
+	$(PYTEST) -q tests/unit tests/contract tests/migration tests/integration tests/acceptance
 
 format: setup ## rewrite the code as the formatter wants it
 	.venv/bin/ruff format src tests benches
