@@ -48,6 +48,7 @@ _RPM_OURS = frozenset(
 _DEB_OURS = frozenset(
     {"enabled", "types", "uris", "suites", "components", "architectures", "signed-by", "trusted", "allow-insecure"}
 )
+_WORD = re.compile(r"[A-Za-z0-9./][A-Za-z0-9._+/~-]*")
 _DEB_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64", "i686": "i386", "noarch": "all", "ppc64le": "ppc64el"}
 
 
@@ -67,7 +68,10 @@ class Repositories:
         """The sources that this package manager can read, by repository id."""
         wanted = SourceFormat.DEB if self.package_manager is PackageManager.APT else SourceFormat.RPM
         return tuple(
-            sorted((one for one in self.sources if one.format is wanted), key=lambda one: (one.repo_id, one.source_id))
+            sorted(
+                (one for one in self.sources if one.format is wanted and _is_plain(one)),
+                key=lambda one: (one.repo_id, one.source_id),
+            )
         )
 
 
@@ -171,7 +175,11 @@ def _render_deb(source: protocol.InstanceSource, url: str) -> str:
     }
     if source.components and not is_flat:
         fields["Components"] = " ".join(source.components)
-    architectures = [_DEB_ARCHITECTURES.get(one.lower(), one.lower()) for one in source.architectures]
+    architectures = [
+        _DEB_ARCHITECTURES.get(one.lower(), one.lower())
+        for one in source.architectures
+        if one.isalnum() or one.lower() in _DEB_ARCHITECTURES
+    ]
     if binary := [one for one in architectures if one not in {"source", "all"}]:
         fields["Architectures"] = " ".join(binary)
     if not source.is_gpg_checked:
@@ -197,8 +205,18 @@ def _key_path(source: protocol.InstanceSource) -> str:
     return f"/etc/pki/rpm-gpg/stationmaster-{repository_id(source)}.asc"
 
 
+def _is_plain(source: protocol.InstanceSource) -> bool:
+    """Whether what becomes addresses and words of a file can only be that: a line end would begin a field of its own.
+
+    The hub lets nothing else pass; this program is root, and does not rely on it.
+    """
+    return all(_WORD.fullmatch(one) for one in (source.source_id, *source.suites, *source.components))
+
+
 def _options(source: protocol.InstanceSource, form: re.Pattern[str], ours: frozenset[str]) -> list[tuple[str, str]]:
-    found = [match.groups() for line in source.options if (match := form.fullmatch(line.strip()))]
+    found = [
+        match.groups() for line in source.options if line.isprintable() and (match := form.fullmatch(line.strip()))
+    ]
     return [(key, value) for key, value in found if key.lower() not in ours]
 
 

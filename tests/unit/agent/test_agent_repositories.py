@@ -143,6 +143,36 @@ def test_nothing_that_a_source_carries_leaves_its_paragraph(repo_id: str, name: 
     assert "\nskip_if_unavailable=False\n" in text
 
 
+WORDS = st.lists(st.one_of(st.text(max_size=20), st.just("main\nTrusted: yes"), st.just("main")), max_size=3)
+
+
+@given(st.text(max_size=20), WORDS, WORDS, WORDS, WORDS)
+def test_nothing_that_a_deb_source_carries_begins_a_field(
+    source_id: str, suites: list[str], components: list[str], architectures: list[str], lines: list[str]
+) -> None:
+    source = InstanceSource(
+        source_id=source_id,
+        repo_id="r",
+        display_name="x\nTrusted: yes",
+        format=SourceFormat.DEB,
+        suites=suites,
+        components=components,
+        architectures=architectures,
+        options=lines,
+    )
+    text = render(PackageManager.APT, source).get("/etc/apt/sources.list.d/stationmaster.sources", "")
+    fields = [line.partition(":")[0].lower() for line in text.split("\n") if line and not line.startswith(("#", " "))]
+    assert "trusted" not in fields
+    assert set(fields) <= {"enabled", "types", "uris", "suites", "components", "architectures"}
+    assert "\r" not in text
+
+
+@pytest.mark.parametrize("source_id", ["ocid1.x\nbaseurl=http://evil", "", "a b", "$(id)"])
+def test_a_source_whose_name_is_no_word_gets_no_file(source_id: str) -> None:
+    source = InstanceSource(source_id=source_id, repo_id="r", display_name="n", format=SourceFormat.RPM)
+    assert render(PackageManager.DNF, source) == {}
+
+
 @given(st.lists(st.binary(min_size=1, max_size=300), min_size=1, max_size=4))
 def test_merged_keys_hold_all_of_them(keys: list[bytes]) -> None:
     merged = armor.merge_keys([armor.enclose(key) for key in keys])
