@@ -67,6 +67,7 @@ class FakeStation(Machine):
     visible: list[protocol.Visible] = dataclasses.field(default_factory=list)
     last: protocol.HeartbeatAnswer | None = None
     readiness: protocol.Readiness = protocol.Readiness.READY
+    addresses: list[str] = dataclasses.field(default_factory=lambda: ["10.0.0.1"])
     age: float = 0.0
 
     def beat(self) -> protocol.HeartbeatAnswer:
@@ -74,7 +75,7 @@ class FakeStation(Machine):
         report = protocol.StationHeartbeat(
             time_sent=self.live.clock.now() - datetime.timedelta(seconds=self.age),
             daemon_version="0.1",
-            addresses=["10.0.0.1"],
+            addresses=self.addresses,
             volume=protocol.VolumeReport(volume_id="v", directory="/mnt/mirror", is_writable=True),
             readiness=self.readiness,
             reasons=[],
@@ -265,6 +266,7 @@ _ON_BOTH = frozenset(
         "test_a_lagging_station_is_told_to_leave_and_then_not_waited_for",
         "test_a_sync_succeeds_when_every_station_shows_it",
         "test_the_inventory_travels_once",
+        "test_of_two_at_once_for_the_last_use_one_registers",
         "test_a_failure_tells_why",
         "test_repeated_late_and_foreign_reports_change_nothing",
         "test_several_kinds_of_updates_become_children",

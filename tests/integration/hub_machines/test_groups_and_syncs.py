@@ -263,17 +263,33 @@ def test_an_overtaken_heartbeat_is_answered_and_not_stored(fleet: Any, group: An
     assert [one["generation"] for one in held[group.a.answer.station_id]] == ["g1"]
 
 
-def test_the_certificate_names_the_group_whatever_was_asked(group: Any) -> None:
+def certified(station: Any) -> tuple[list[str], list[str]]:
+    """What the hub certifies to a station that asks for another name: host names and addresses."""
     key = keys.make_private_key()
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "bank.example.com")])
     csr = x509.CertificateSigningRequestBuilder().subject_name(subject).sign(key, hashes.SHA256())
     pem = csr.public_bytes(serialization.Encoding.PEM).decode()
-    path = f"{OWN}/stations/{group.a.answer.station_id}/certificate"
-    chain = group.a.post(path, protocol.CertificateRequest(request=pem)).decode(protocol.CertificateAnswer).chain
+    path = f"{OWN}/stations/{station.answer.station_id}/certificate"
+    chain = station.post(path, protocol.CertificateRequest(request=pem)).decode(protocol.CertificateAnswer).chain
     certificate = x509.load_pem_x509_certificates(chain.encode())[0]
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    assert names.get_values_for_type(x509.DNSName) == ["lb.example.com"]
-    assert [str(one) for one in names.get_values_for_type(x509.IPAddress)] == ["10.0.0.1"]
+    return names.get_values_for_type(x509.DNSName), [str(one) for one in names.get_values_for_type(x509.IPAddress)]
+
+
+def test_the_certificate_names_the_group_whatever_was_asked(group: Any) -> None:
+    assert certified(group.a) == (["lb.example.com"], ["10.0.0.1"])
+
+
+def test_a_station_gets_no_certificate_for_the_hub_or_another_group(fleet: Any, group: Any) -> None:
+    by_address = fleet.make_station("StationC", "10.9.9.9")
+    other = fleet.register_station(by_address)
+    other.addresses = ["10.9.9.1"]
+    other.beat()
+    hub = fleet.live.hub.public_url.rpartition(":")[0].removeprefix("http://")
+    group.a.addresses = ["10.0.0.1", hub, "10.9.9.9", "10.9.9.1", "nowhere", "fe80::1%x\n"]
+    group.a.beat()
+    assert certified(group.a) == (["lb.example.com"], ["10.0.0.1"])
+    assert certified(other) == ([], ["10.9.9.9"]), "an address that two groups claim is certified to neither"
 
 
 def test_the_balancers_view_and_drain(fleet: Any, group: Any) -> None:

@@ -1,3 +1,4 @@
+import concurrent.futures
 from typing import Any
 
 import pytest
@@ -52,6 +53,33 @@ def test_the_same_key_and_machine_give_the_same_answer_also_when_used_up(fleet: 
     assert fleet.register(given, INSTANCE, key)[1] == first
     other = refused(fleet, given, INSTANCE)
     assert (other.status, "used up" in str(other)) == (403, True)
+
+
+def test_of_two_at_once_for_the_last_use_one_registers(fleet: Any, group: Any) -> None:
+    given = fleet.response_file(group.profile.id, uses=1).registration_key
+    machine_keys = [keys.make_private_key() for _ in range(6)]
+    before = len(fleet.instances.list_managed_instances(compartment_id=fleet.compartment_id).data.items)
+
+    def once(key: Any) -> int:
+        try:
+            fleet.register(given, INSTANCE, key)
+        except session.HubRefusedError as exc:
+            return exc.status
+        return 200
+
+    with concurrent.futures.ThreadPoolExecutor(6) as pool:
+        assert sorted(pool.map(once, machine_keys)) == [200, *[403] * 5]
+    after = len(fleet.instances.list_managed_instances(compartment_id=fleet.compartment_id).data.items)
+    assert after == before + 1
+
+
+def test_registration_keys_are_not_stored(fleet: Any, group: Any) -> None:
+    given = fleet.response_file(group.profile.id).registration_key
+    fleet.register(given, INSTANCE)
+    connection = fleet.live.hub.store.engine.raw_connection()
+    dump = "\n".join(connection.driver_connection.iterdump())
+    connection.close()
+    assert given not in dump
 
 
 def test_unknown_and_expired_keys_are_refused_and_tell_apart(fleet: Any, group: Any) -> None:

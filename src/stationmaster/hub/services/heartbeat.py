@@ -78,9 +78,19 @@ def build_desired(
     return desired.station_desired(own, group, sources, facts.hub_facts(hub), instance_setup_script=script)
 
 
-def certificate_names(station: sa.Row[Any]) -> list[str]:
-    """What a station's certificate names: the group first (R2), then the station's own addresses."""
-    return [groups.group_key(station.hostname, station.compartment_id)[0], *station.addresses]
+def certificate_names(tx: sa.Connection, hub: context.Hub, station: sa.Row[Any]) -> list[str]:
+    """What a station's certificate names: the group first (R2), then the station's own addresses.
+
+    The addresses are the station's word. One by which the hub or another group is reached is not believed: a station is
+    the way to the hub, and would with such a certificate be taken for it. What two groups claim goes to neither.
+    """
+    group = groups.group_key(station.hostname, station.compartment_id)
+    table = schema.stations.c
+    taken = {facts.hub_facts(hub).address.host}
+    for other in tx.execute(sa.select(table.hostname, table.compartment_id, table.addresses)):
+        if groups.group_key(other.hostname, other.compartment_id) != group:
+            taken |= {addresses.canonical_host(one) for one in (other.hostname, *other.addresses)}
+    return [group[0], *(one for one in station.addresses if one not in taken)]
 
 
 def _store_report(
