@@ -64,7 +64,6 @@ def source_report(snapshot: snapshots.Snapshot, source_id: str) -> protocol.Sour
     """One source: what is held, what is shown, what its sync does."""
     volume = snapshot.volume
     held = volume.held.get(source_id, ()) if volume is not None and volume.problem is None else ()
-    sync = snapshot.syncs.get(source_id)
     return protocol.SourceReport(
         source_id=source_id,
         state=mirror_state(snapshot, source_id),
@@ -80,8 +79,36 @@ def source_report(snapshot: snapshots.Snapshot, source_id: str) -> protocol.Sour
             for one in held
         ],
         shown=snapshot.shown_of(source_id),
-        sync=sync.report if sync else None,
+        sync=sync_report(snapshot, source_id),
     )
+
+
+def sync_report(snapshot: snapshots.Snapshot, source_id: str) -> protocol.SyncReport | None:
+    """How the sync stands. One that cannot begin is told as failed: who ordered it would wait for ever, without a why.
+
+    It begins by itself when what is in its way has gone.
+    """
+    view = snapshot.syncs.get(source_id, snapshots.SyncView())
+    desired = snapshot.desired.sources if snapshot.desired else []
+    source = next((one for one in desired if one.source_id == source_id), None)
+    hindrance = None if source is None or view.is_busy else _hindrance(snapshot, source, view)
+    if source is None or hindrance is None:
+        return view.report
+    return protocol.SyncReport(
+        number=source.sync_number, is_running=False, problem=hindrance, log=f"Not begun: {hindrance.message}"
+    )
+
+
+def _hindrance(
+    snapshot: snapshots.Snapshot, source: protocol.MirrorSource, view: snapshots.SyncView
+) -> protocol.Problem | None:
+    volume, keys = snapshot.volume, snapshot.keys.get(source.source_id)
+    unusable = (volume.problem or volume.write_problem) if volume is not None else None
+    told, shown = snapshot.told_of(source.source_id), snapshot.shown_of(source.source_id)
+    if unusable is not None and told is not None and (shown is None or shown.number < told.number):
+        return unusable  # it cannot be recorded as visible, whoever brought it
+    is_owed = source.sync_number > max(view.number, 0)
+    return (unusable or (keys.problem if keys is not None else None)) if is_owed else None
 
 
 def mirror_state(snapshot: snapshots.Snapshot, source_id: str) -> protocol.MirrorState:
@@ -95,7 +122,8 @@ def mirror_state(snapshot: snapshots.Snapshot, source_id: str) -> protocol.Mirro
     is_newest = shown is not None and (told is None or shown.number >= told.number)
     if shown is not None and is_newest and snapshot.can_fetch(source_id, shown.generation):
         return protocol.MirrorState.SYNCED
-    if sync.report is not None and sync.report.problem is not None:
+    ended = sync_report(snapshot, source_id)
+    if ended is not None and ended.problem is not None:
         return protocol.MirrorState.FAILED
     return protocol.MirrorState.UNSYNCED
 

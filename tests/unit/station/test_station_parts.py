@@ -79,6 +79,40 @@ def test_a_volume_that_cannot_be_written_is_still_usable() -> None:
     assert [one.code for one in message.problems] == ["VolumeReadOnly"]
 
 
+_READ_ONLY = protocol.Problem(code="VolumeReadOnly", message="cannot be written")
+_KEY_AWAY = protocol.Problem(code="KeyUnavailable", message="http://up/key: no answer")
+_HINDRANCES = [
+    ("a volume that cannot be written", {"volume": make.volume({A: ("g1",)}, write_problem=_READ_ONLY)}, _READ_ONLY),
+    ("a volume that is not there", {"volume": make.volume(problem=_READ_ONLY)}, _READ_ONLY),
+    ("a key that cannot be had", {"keys": {A: snapshots.KeysView("k", problem=_KEY_AWAY)}}, _KEY_AWAY),
+]
+
+
+@pytest.mark.parametrize(("changes", "expected"), [r[1:] for r in _HINDRANCES], ids=[r[0] for r in _HINDRANCES])
+def test_a_sync_that_cannot_begin_is_told_as_failed(changes: dict[str, object], expected: protocol.Problem) -> None:
+    """Its work request would stay IN_PROGRESS for as long as the trouble lasts."""
+    desired = make.desired(sources=[make.source(A, 5)])
+    told = report.sync_report(make.snapshot(desired=desired, **changes), A)
+    assert told is not None
+    assert (told.number, told.is_running, told.problem) == (5, False, expected)
+    assert expected.message in told.log
+    done = protocol.SyncReport(number=5, is_running=False, generation="g1")
+    for view in (snapshots.SyncView(number=5, report=done), snapshots.SyncView(number=4, is_running=True, report=done)):
+        syncs = snapshots.frozen_map({A: view})
+        assert report.sync_report(make.snapshot(desired=desired, syncs=syncs, **changes), A) == done
+
+
+def test_what_cannot_be_recorded_as_visible_is_told_as_failed() -> None:
+    volume = make.volume({A: ("g1", "g2")}, write_problem=_READ_ONLY)
+    done = protocol.SyncReport(number=1, is_running=False, generation="g2")
+    syncs = snapshots.frozen_map({A: snapshots.SyncView(number=1, report=done)})
+    snapshot = make.snapshot(told=(make.visible(A, 2, "g2"),), volume=volume, syncs=syncs)
+    told = report.sync_report(snapshot, A)
+    assert told is not None
+    assert told.problem == _READ_ONLY
+    assert report.mirror_state(snapshot, A) is protocol.MirrorState.FAILED
+
+
 # --- health ---------------------------------------------------------------------------------------------------------
 
 
