@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -14,6 +13,8 @@ from stationmaster.host import http_message, http_wire
 from stationmaster.model import errors
 
 if TYPE_CHECKING:
+    import ssl
+
     import urllib3
 
 
@@ -202,6 +203,8 @@ class Http:
         return self._context
 
     def _make_context(self) -> ssl.SSLContext:
+        import ssl
+
         context = ssl.create_default_context(cafile=str(self._ca_file) if self._ca_file else None)
         if not self._is_tls_verified:
             context.check_hostname = False

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import struct
 import time
 from collections.abc import Iterator, Mapping
@@ -13,7 +12,6 @@ from stationmaster.model import errors
 
 _BUFFER = 1 << 18
 _HEAD_LIMIT = 1 << 16
-_TIMED_OUT = (BlockingIOError, ssl.SSLWantReadError, TimeoutError)
 
 
 class BrokenError(Exception):
@@ -27,8 +25,9 @@ class BrokenError(Exception):
 class Connection:
     """One connection and its buffer; used by one thread at a time."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, *, is_secure: bool = False) -> None:
         self._sock = sock
+        self._is_secure = is_secure
         self._memory = memoryview(bytearray(_BUFFER))
         self._start = self._end = 0
         self._patience = 0.0
@@ -42,7 +41,7 @@ class Connection:
         if seconds == self._patience:
             return
         self._patience = seconds
-        if isinstance(self._sock, ssl.SSLSocket):
+        if self._is_secure:
             self._sock.settimeout(seconds)
         else:
             self._sock.setblocking(True)
@@ -116,7 +115,7 @@ class Connection:
     def _receive(self, at: int) -> int:
         try:
             return self._sock.recv_into(self._memory[at:])
-        except _TIMED_OUT as exc:
+        except (BlockingIOError, TimeoutError) as exc:
             raise BrokenError("the read timed out") from exc
         except OSError as exc:
             raise BrokenError(words(exc), is_silent=at == 0 and self._end == 0) from exc

@@ -9,13 +9,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import socket
-import ssl
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING
 from urllib import parse
 
 from stationmaster.host import http_message
+
+if TYPE_CHECKING:
+    import ssl
 
 _IDLE_LIMIT = 16
 
@@ -94,8 +97,9 @@ class Wire:
         connection.close()
 
     def _connect(self, origin: Origin, connect_timeout: float) -> http_message.Connection:
+        # Bytes, since the interpreter loads its IDNA tables for a str, be it ASCII.
         try:
-            sock = socket.create_connection((origin.host, origin.port), timeout=connect_timeout)
+            sock = socket.create_connection((origin.host.encode(), origin.port), timeout=connect_timeout)  # type: ignore[arg-type]
         except OSError as exc:
             raise http_message.BrokenError(http_message.words(exc)) from exc
         try:
@@ -105,7 +109,7 @@ class Wire:
         except OSError as exc:
             sock.close()
             raise http_message.BrokenError(http_message.words(exc)) from exc
-        return http_message.Connection(sock)
+        return http_message.Connection(sock, is_secure=origin.is_secure)
 
     def _split(self, url: str) -> tuple[Origin, str]:
         start = url.find("/", url.find("://") + 3)

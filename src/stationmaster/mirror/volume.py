@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import errno
-import uuid
 from pathlib import Path
 
 import msgspec
@@ -116,6 +115,8 @@ def init_volume(files: host_files.Files, root: Path, clock: clocks.Clock, *, hub
             files.make_directory(root / ".stationmaster" / place)
         for place in ("pool/sha256", "generations", "published/.sites"):
             files.make_directory(root / place)
+        import uuid
+
         created = clock.now().astimezone(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
         marker = Marker(format_version=FORMAT_VERSION, id=str(uuid.uuid4()), hub=hub, created=created)
         made = files.create_exclusive(_marker_path(root), msgspec.json.encode(marker))
