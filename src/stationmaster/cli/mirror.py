@@ -100,16 +100,21 @@ def sync(dest: Path, *, as_json: bool, connections: int, **options: Any) -> int:
 @mirror.command()
 @_DEST
 @click.option("--rate", type=click.IntRange(1), help="Read at most so many MiB per second.")
+@click.option("--repair", is_flag=True, help="Fetch damaged and missing content again.")
 @_JSON
-def verify(dest: Path, *, rate: int | None, as_json: bool) -> int:
-    """Check every byte that is held against the manifests. Exit status 1: damage was found."""
+def verify(dest: Path, *, rate: int | None, repair: bool, as_json: bool) -> int:
+    """Check every byte that is held against the manifests. Exit status 1: damage was found, and is still there."""
+    from stationmaster.cli import mirror_repair
     from stationmaster.host import clock
     from stationmaster.mirror import inspection
 
     report = inspection.verify(_open(dest), clock.SystemClock(), rate=rate * (1 << 20) if rate else None)
+    repairs = mirror_repair.repair_findings(_open(dest), report) if repair and not report.is_whole else []
+    is_mended = repair and all(one.is_mended for one in repairs)
     if as_json:
-        _print_json({"state": "OK" if report.is_whole else "DAMAGED", **dataclasses.asdict(report)})
-        return 0 if report.is_whole else 1
+        state = "OK" if report.is_whole else "REPAIRED" if is_mended else "DAMAGED"
+        _print_json({"state": state, **dataclasses.asdict(report), "repairs": [dataclasses.asdict(r) for r in repairs]})
+        return 0 if report.is_whole or is_mended else 1
     for finding in report.findings:
         click.echo(
             f"{finding.source}/{finding.generation} {finding.path}: {finding.problem}, "
@@ -117,7 +122,9 @@ def verify(dest: Path, *, rate: int | None, as_json: bool) -> int:
         )
     word = "all as it should be" if report.is_whole else f"{len(report.findings)} damaged"
     click.echo(f"{report.generations} generations, {report.files} files, {report.bytes} bytes read: {word}.")
-    return 0 if report.is_whole else 1
+    for one in repairs:
+        click.echo(f"{one.source}/{one.generation} {one.path}: {one.problem or 'repaired'}")
+    return 0 if report.is_whole or is_mended else 1
 
 
 @mirror.command()

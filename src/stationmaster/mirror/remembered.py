@@ -30,6 +30,14 @@ def former_of(place: volume.Volume, wanted: source.Source) -> upstream.Former | 
     return upstream.Former(known.generation, place.tree(wanted.name, known.generation), known.validators)
 
 
+def address_of(place: volume.Volume, name: str) -> str | None:
+    """Where a source was last synced from; None when that is not known."""
+    try:
+        return msgspec.json.decode(_path(place, name).read_bytes(), type=_Known).url
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
 def remember_root(files: host_files.Files, place: volume.Volume, wanted: source.Source, root: upstream.Root) -> None:
     """Keep the validators of a root whose generation is held now."""
     known = _Known(wanted.url, root.generation, dict(root.validators))

@@ -1,0 +1,137 @@
+"""Repair of what a check found: each damaged or missing path gets its bytes again, and its place by one rename.
+
+The manifest says which bytes a path has, so nothing else need be trusted: content that is whole in the pool is linked
+again, all other is fetched from the address that the source was last synced from. What the upstream no longer has stays
+a finding; a damaged manifest is none of ours: the next sync makes that generation anew.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stationmaster.host import files as host_files
+from stationmaster.mirror import catalog, failures, fetch, fileref, inspection, lock, manifest, remembered, upstream
+from stationmaster.mirror import volume as volumes
+from stationmaster.model import errors
+
+_METADATA = fileref.Kind.METADATA.value
+
+
+@dataclasses.dataclass(frozen=True)
+class Repair:
+    """What became of a finding; ``problem`` is empty when it is mended."""
+
+    source: str
+    generation: str
+    path: str
+    problem: str = ""
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether the path has its bytes again."""
+        return not self.problem
+
+
+class Repairer:
+    """Repairs findings on one volume."""
+
+    def __init__(self, files: host_files.Files, place: volumes.Volume, fetcher: fetch.Fetcher) -> None:
+        self._files = files
+        self._volume = place
+        self._fetcher = fetcher
+
+    def repair(self, findings: Sequence[inspection.Finding]) -> list[Repair]:
+        """Mend what can be mended; the source's lock is held meanwhile."""
+        self._volume.require()
+        done: list[Repair] = []
+        by_source = itertools.groupby(sorted(findings, key=lambda one: one.source), key=lambda one: one.source)
+        for source, group in by_source:
+            with lock.SourceLock(self._files, self._volume.control, source):
+                if lock.is_cleaning(self._volume.control):
+                    raise failures.SyncRunningError("The volume is being cleaned.", hint="Run again in a while.")
+                done += self._source(source, list(group))
+        self._files.sync_file_system(self._volume.root)
+        return done
+
+    def _source(self, source: str, findings: list[inspection.Finding]) -> Iterator[Repair]:
+        for generation in sorted({one.generation for one in findings}):
+            paths = {one.path for one in findings if one.generation == generation}
+            header = catalog.find_header(self._volume, source, generation)
+            try:
+                entries = [] if header is None else self._entries(source, generation, paths)
+            except failures.ManifestDamagedError:
+                entries = []
+            for entry in entries:
+                assert header is not None  # noqa: S101 - for the type checker
+                yield Repair(source, generation, entry.p, self._mend(header, entry))
+            for path in sorted(paths - {entry.p for entry in entries}):
+                yield Repair(source, generation, path, "the next sync makes this generation anew")
+
+    def _entries(self, source: str, generation: str, paths: set[str]) -> list[manifest.Entry]:
+        entries = manifest.read_entries(self._volume.manifest(source, generation))
+        return [entry for entry in entries if entry.p in paths]
+
+    def _mend(self, header: manifest.Header, entry: manifest.Entry) -> str:
+        """Give the path its bytes; returns what stood in the way."""
+        try:
+            if entry.k == _METADATA:
+                part = self._fetched(header.source, entry)
+                self._files.set_mtime(part, header.timestamp)
+                self._into(part, self._volume.tree(header.source, header.generation) / entry.p)
+            else:
+                self._mend_content(header, entry)
+        except errors.StationmasterError as exc:
+            return exc.message
+        return ""
+
+    def _mend_content(self, header: manifest.Header, entry: manifest.Entry) -> None:
+        pooled = self._volume.pool_path("sha256", entry.d)
+        if not _is_whole(pooled, entry):
+            part = self._fetched(header.source, entry)
+            self._files.set_mtime(part, fileref.package_mtime(entry.d))
+            self._into(part, pooled)
+        for target in self._places(header, entry):
+            if not _is_whole(target, entry):
+                temporary = self._part(header.source, entry)
+                self._files.remove(temporary)
+                self._files.link(pooled, temporary)
+                self._into(temporary, target)
+
+    def _places(self, header: manifest.Header, entry: manifest.Entry) -> Iterator[Path]:
+        """Where clients find the path: in the generation's own tree, else in the site if it is shown."""
+        own = self._volume.tree(header.source, header.generation) / entry.p
+        if os.path.lexists(own):
+            yield own
+        elif catalog.published_generation(self._volume, header.source) in (None, header.generation):
+            yield self._volume.published(header.source) / entry.p
+
+    def _fetched(self, source: str, entry: manifest.Entry) -> Path:
+        address = remembered.address_of(self._volume, source)
+        if address is None:
+            raise failures.UnavailableError(f"It is not known where {source} was synced from.", status=None)
+        part = self._part(source, entry)
+        self._files.remove(part)
+        ref = fileref.FileRef(entry.p, entry.s, fileref.Checksum("sha256", entry.d), fileref.Kind(entry.k))
+        self._fetcher.fetch_file((upstream.join_address(address, fileref.quoted_path(entry.p)),), ref, part)
+        self._files.set_mode(part, 0o644)
+        return part
+
+    def _part(self, source: str, entry: manifest.Entry) -> Path:
+        directory = self._volume.incoming(source)
+        self._volume.make_directory(directory)
+        return directory / f"repair-{entry.d}.part"
+
+    def _into(self, part: Path, target: Path) -> None:
+        self._volume.make_directory(target.parent)
+        self._files.rename(part, target)
+
+
+def _is_whole(path: Path, entry: manifest.Entry) -> bool:
+    try:
+        return path.stat().st_size == entry.s and fileref.digest_of(path) == entry.d
+    except OSError:
+        return False
