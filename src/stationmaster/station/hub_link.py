@@ -27,7 +27,6 @@ _log = logging.getLogger(__name__)
 BASE = "/stationmaster/v1/stations"
 _FIRST_SECONDS = 2.0
 _TIMEOUT_SECONDS = 4.0
-_GONE = 410
 _LEAST_SECONDS = 0.25
 
 
@@ -137,7 +136,11 @@ class HeartbeatThread:
         problem = observe.problem_of(exc)
         if contact.problem is None or contact.problem.code != problem.code:
             _log.warning(problem.message, extra={"action": "heartbeat", "code": problem.code})
-        is_gone = isinstance(exc, session.HubRefusedError) and exc.status == _GONE
+        # The hub knew this host's key, or it would not have said so: the station was deleted. A hub that is away later
+        # takes nothing of that back.
+        is_gone = contact.is_gone or (
+            isinstance(exc, session.HubRefusedError) and exc.code == errors.NotFoundError.code
+        )
         self._board.update(contact=dataclasses.replace(contact, problem=problem, is_gone=is_gone))
 
 
