@@ -10,7 +10,7 @@ def resolve(name: str) -> tuple[str, ...]:
     """The addresses of a host name, sorted, each once; empty when it does not resolve."""
     try:
         found = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
-    except OSError:
+    except (OSError, UnicodeError):  # the latter for what cannot be a name at all
         return ()
     return tuple(sorted({str(entry[4][0]) for entry in found}))
 
@@ -22,7 +22,7 @@ def address_towards(host: str, port: int) -> str | None:
         with socket.socket(family, kind) as probe:
             probe.connect(target)
             return str(probe.getsockname()[0])
-    except OSError:
+    except (OSError, UnicodeError):
         return None
 
 

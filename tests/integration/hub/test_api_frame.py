@@ -235,6 +235,7 @@ def test_a_number_for_a_port_is_refused_since_ports_are_strings(wire: Any) -> No
         ("sortOrder=UP", "sortOrder"),
         ("lifecycleState=GONE", "lifecycleState"),
         ("colour=red", "colour"),
+        ("displayName=a%00b", "control character"),
         ("location=ON_PREMISE&location=MOON", "location"),
     ],
 )

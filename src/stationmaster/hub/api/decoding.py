@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import functools
+import re
 import urllib.parse
 from typing import Annotated, Any, Literal
 
 import msgspec
 
 from stationmaster.hub.api import failures, routes
-from stationmaster.model import errors
+from stationmaster.model import errors, plain_text
 
 
 class Query(msgspec.Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
@@ -37,6 +38,10 @@ class ListQuery(PageQuery, frozen=True, kw_only=True):
     sort_by: Literal["timeCreated", "displayName"] = "timeCreated"
 
 
+# What may stand for a control character in JSON: an escape, or the bytes themselves. A first sieve for large bodies.
+_CONTROL = re.compile(rb"\\(?:u00[01789]|[bf])|\x7f|\xc2[\x80-\x9f]")
+
+
 def decode_body(route: routes.Route, content: bytes) -> Any:
     """The body as ``route.body``; None for a route without one."""
     if route.body is None:
@@ -47,6 +52,9 @@ def decode_body(route: routes.Route, content: bytes) -> Any:
         if route.is_body_optional:
             return None
         raise errors.CallerError("The body is missing.", code="MissingParameter")
+    if route.access is routes.Access.PEOPLE and _CONTROL.search(content):
+        _require_json(content)
+        _require_plain(msgspec.json.decode(content), "body")
     try:
         return _decoder(route.body).decode(content)
     except msgspec.DecodeError as exc:
@@ -60,6 +68,7 @@ def decode_body(route: routes.Route, content: bytes) -> Any:
 def decode_query(route: routes.Route, query_string: str) -> Any:
     """The query as ``route.query``; a route without one takes no parameters."""
     pairs = urllib.parse.parse_qsl(query_string, keep_blank_values=True)
+    _require_plain(pairs, "query")
     if route.query is None:
         if pairs:
             raise errors.CallerError(f"{pairs[0][0]} is not a parameter of this operation.")
@@ -77,6 +86,22 @@ def decode_query(route: routes.Route, query_string: str) -> Any:
         return msgspec.convert(found, type=route.query, strict=False)
     except msgspec.ValidationError as exc:
         raise failures.explain_undecodable(exc, what="query", kind=route.query) from exc
+
+
+def _require_plain(value: Any, what: str) -> None:
+    """No control characters in what people say: databases refuse some, and terminals that show it obey others."""
+    if isinstance(value, str):
+        if plain_text.without_control(value.replace("\r", "")) != value.replace("\r", ""):
+            raise errors.CallerError(
+                f"The {what} has a control character in {plain_text.without_control(value)!r:.100}."
+            )
+    elif isinstance(value, (list, tuple)):
+        for one in value:
+            _require_plain(one, what)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            _require_plain(key, what)
+            _require_plain(one, what)
 
 
 def _require_json(content: bytes) -> None:
