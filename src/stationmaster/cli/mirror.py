@@ -71,7 +71,9 @@ def init(dest: Path, *, as_json: bool) -> None:
 @click.option("--gpg-key", "key_files", multiple=True, type=click.Path(path_type=Path), help="A key to trust; pins it.")
 @click.option("--allow-rollback", is_flag=True, help="Accept an upstream that is older than what is held.")
 @click.option("--allow-shrink", is_flag=True, help="Accept an upstream that lost most of its packages.")
-@click.option("--allow-expired", is_flag=True, help="DEB: accept a Release whose Valid-Until has passed.")
+@click.option(
+    "--allow-expired", is_flag=True, help="Accept a Release whose Valid-Until has passed, and keys that expired."
+)
 @click.option("--connections", type=click.IntRange(1, 32), default=8, show_default=True)
 @_JSON
 def sync(dest: Path, *, as_json: bool, connections: int, **options: Any) -> int:

@@ -14,7 +14,7 @@ from stationmaster.mirror import debindex, failures, fetch, fileref, release, so
 
 
 class DebUpstream:
-    """The chosen suites of one archive. ``now`` is the time that Valid-Until is held against, None to let it pass."""
+    """The chosen suites of one archive. ``now``: what Valid-Until and keys are held against; None lets all pass."""
 
     format = "deb"
 
@@ -23,6 +23,8 @@ class DebUpstream:
         self._fetcher = fetcher
         self._now = now
         self._keyring = trust.load_keyring(wanted.keys) if wanted.keys else None
+        if self._keyring is not None:
+            trust.require_unexpired(self._keyring, now)
         self._releases: dict[str, release.Release] = {}
         self._pair: dict[str, list[upstream.RootDocument | None]] = {}
         self._suites = tuple(sorted({directory_of(suite): suite for suite in wanted.suites}.items()))

@@ -113,6 +113,7 @@ class _Run:
         self._connections = connections
         self._name = order.source.name
         self._warnings: tuple[str, ...] = ()
+        self._lock: lock.SourceLock | None = None
 
     def sync(self) -> outcome.SyncOutcome:
         self._volume.require()
@@ -126,7 +127,7 @@ class _Run:
             self._require_not_older(root)
             return self._done(outcome.State.UNCHANGED, held)
         self._volume.require()  # the root took its time; the lock makes directories
-        with lock.SourceLock(self._files, self._volume.control, self._name):
+        with lock.SourceLock(self._files, self._volume.control, self._name, clock=self._clock) as self._lock:
             if lock.is_cleaning(self._volume.control):
                 raise failures.SyncRunningError("The volume is being cleaned.", hint="Run again in a while.")
             return self._sync_locked(upstream, root)
@@ -176,6 +177,8 @@ class _Run:
         from stationmaster.mirror import publish
 
         self._order.progress(outcome.Progress(outcome.Phase.PUBLISH))
+        if self._lock is not None:
+            self._lock.require()
         publisher = publish.Publisher(self._files, self._volume, self._clock, self._name)
         publisher.publish(directory, header, alone=self._order.is_alone)
         remembered.remember_root(self._files, self._volume, self._order.source, root)
@@ -184,14 +187,15 @@ class _Run:
 
     def _new_upstream(self) -> upstreams.Upstream:
         wanted = self._order.source
+        is_dated = not self._order.policy.allow_expired and self._order.expected is None
+        now = self._clock.now() if is_dated else None
         if isinstance(wanted, source.RpmSource):
             from stationmaster.mirror import rpm
 
-            return rpm.RpmUpstream(wanted, self._fetcher)
+            return rpm.RpmUpstream(wanted, self._fetcher, now)
         from stationmaster.mirror import deb
 
-        is_dated = not self._order.policy.allow_expired and self._order.expected is None
-        return deb.DebUpstream(wanted, self._fetcher, self._clock.now() if is_dated else None)
+        return deb.DebUpstream(wanted, self._fetcher, now)
 
     def _fetch_root(self, upstream: upstreams.Upstream, former: upstreams.Former | None) -> upstreams.Root:
         """The root; a signature that does not fit is read again, since upstreams replace the two one by one."""

@@ -135,6 +135,12 @@ class SignatureInvalidError(errors.UpstreamError):
     code = "SignatureInvalid"
 
 
+class KeyExpiredError(errors.UpstreamError):
+    """No pinned key is still valid."""
+
+    code = "KeyExpired"
+
+
 class SignatureMissingError(errors.UpstreamError):
     """A key is pinned, and the root document carries no signature."""
 

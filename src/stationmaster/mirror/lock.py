@@ -3,20 +3,31 @@
 The holder is the owner of the highest record. Taking over means making the next number, which only one can; a record
 is never replaced by another's, so a taker that wakes late finds its number taken, or itself below a newer one.
 A record whose process is provably gone (this host, another boot or no such process) does not hold.
+
+The holder raises a counter in its record every ten seconds. What cannot be judged from here (another host's record) is
+watched, by the taker's own clock, since two hosts' clocks prove nothing: a record that did not change for two minutes
+(an NFS client may show a former state for one) does not hold. A holder that was so slow finds a newer number before it
+publishes, and stops.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import threading
 from pathlib import Path
 from typing import Self
 
 import msgspec
 
+from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
 from stationmaster.host import network
 from stationmaster.mirror import failures
 
+LAPSE_SECONDS = 120
+_RENEWAL_SECONDS = 10
+_WATCH_SECONDS = 2
 CLEANING = ":clean"  # no source can have this name
 
 
@@ -29,13 +40,20 @@ class Owner(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     pid: int
     started: str
     is_released: bool = False
+    renewals: int = 0
 
 
 class SourceLock:
     """Held from ``acquire`` until ``release``; a context manager."""
 
-    def __init__(self, files: host_files.Files, control: Path, source: str) -> None:
+    def __init__(
+        self, files: host_files.Files, control: Path, source: str, *, clock: clocks.Clock | None = None
+    ) -> None:
+        """Without a ``clock`` other hosts' records are believed for ever."""
         self._files = files
+        self._clock = clock
+        self._is_over = threading.Event()
+        self._writing = threading.Lock()
         self._directory = control / "locks" / source
         self._source = source
         self._record: Path | None = None
@@ -51,7 +69,7 @@ class SourceLock:
         """Become the one writer, or raise SyncRunningError that names the other."""
         self._files.make_directory(self._directory)
         highest, owner = highest_record(self._directory)
-        if owner is not None and is_holding(owner):
+        if owner is not None and is_holding(owner) and not self._has_lapsed(highest, owner):
             raise self._refusal(owner)
         record = self._directory / str(highest + 1)
         if not self._files.create_exclusive(record, msgspec.json.encode(_myself())):
@@ -64,19 +82,53 @@ class SourceLock:
         for number in _numbers(self._directory):
             if number < newest:
                 self._files.remove(self._directory / str(number))
+        self._is_over.clear()
+        threading.Thread(target=self._renew, args=(record,), name=f"lock-{self._source}", daemon=True).start()
+
+    def require(self) -> None:
+        """Raise SyncRunningError when another took over meanwhile: what follows would be a second writer's work."""
+        newest, owner = highest_record(self._directory)
+        if self._record is not None and str(newest) != self._record.name:
+            raise self._refusal(owner)
+
+    def _has_lapsed(self, number: int, seen: Owner) -> bool:
+        """Watch a record that only its own host can judge; True when nobody renewed it for all the time."""
+        if self._clock is None or seen.host == network.host_name():
+            return False
+        end = self._clock.monotonic() + LAPSE_SECONDS
+        while self._clock.monotonic() < end:
+            self._clock.sleep(_WATCH_SECONDS)
+            if highest_record(self._directory) != (number, seen):
+                return False
+        return True
+
+    def _renew(self, record: Path) -> None:
+        """In its own thread until the release; a record that cannot be written now is tried again later."""
+        renewals = 0
+        while not self._is_over.wait(_RENEWAL_SECONDS):
+            renewals += 1
+            with contextlib.suppress(OSError):
+                if highest_record(self._directory)[0] > int(record.name):
+                    return
+                renewed = msgspec.structs.replace(_myself(), renewals=renewals)
+                with self._writing:
+                    if not self._is_over.is_set():
+                        self._files.write_atomic(record, msgspec.json.encode(renewed), durable=False)
 
     def release(self) -> None:
         """Let others in; the record stays, so that numbers only rise."""
+        self._is_over.set()
         if self._record is not None:
             released = msgspec.structs.replace(_myself(), is_released=True)
-            self._files.write_atomic(self._record, msgspec.json.encode(released), durable=False)
+            with self._writing:
+                self._files.write_atomic(self._record, msgspec.json.encode(released), durable=False)
             self._record = None
 
     def _refusal(self, owner: Owner | None) -> failures.SyncRunningError:
         who = f"process {owner.pid} on {owner.host}" if owner else "another process"
         return failures.SyncRunningError(
             f"The source {self._source} is being written on this volume by {who}.",
-            hint=f"Wait for it. If that host is gone for good, remove {self._directory}.",
+            hint=f"Wait for it. A host that is gone loses its place {LAPSE_SECONDS} s after its last renewal.",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,12 @@ KEY = "repodata/repomd.xml.key"
 
 
 class RpmUpstream:
-    """One RPM repository."""
+    """One RPM repository. ``now`` is the time that keys are held against, None to let it pass."""
 
     format = "rpm"
 
-    def __init__(self, wanted: source.RpmSource, fetcher: fetch.Fetcher) -> None:
+    def __init__(self, wanted: source.RpmSource, fetcher: fetch.Fetcher, now: datetime.datetime | None = None) -> None:
+        self._now = now
         self._source = wanted
         self._fetcher = fetcher
 
@@ -82,6 +84,7 @@ class RpmUpstream:
                 f"{self._source.url}{SIGNATURE} does not exist, but a key is pinned for {self._source.name}.",
                 hint="The last good generation stays. Ask the upstream to sign repomd.xml, or leave out the key.",
             )
+        trust.require_unexpired(keyring, self._now)
         keyring.verify_detached(document.content, signature.content, what=self._source.url + ROOT)
 
 

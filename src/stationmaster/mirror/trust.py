@@ -10,6 +10,8 @@ from stationmaster.mirror import failures
 from stationmaster.model import errors
 
 if TYPE_CHECKING:
+    import datetime
+
     import pysequoia
 
 _ARMOR = b"-----BEGIN PGP PUBLIC KEY BLOCK-----"
@@ -79,6 +81,23 @@ class Store:
         """The library asks once, with the identities of all issuers."""
         self._wanted.extend(identities)
         return list(self._certificates)
+
+
+def require_unexpired(keyring: Keyring, now: datetime.datetime | None) -> None:
+    """At least one pinned key must still hold: OpenPGP libraries accept an old signature by a key that has expired.
+
+    ``now`` None: not looked at.
+    """
+    if now is None:
+        return
+    ends = {one.fingerprint.upper(): one.expiration for one in keyring.certificates}
+    expired = {name: end for name, end in ends.items() if end is not None and end <= now}
+    if expired and len(expired) == len(ends):
+        named = ", ".join(f"{name} (expired {end:%Y-%m-%d})" for name, end in sorted(expired.items()))
+        raise failures.KeyExpiredError(
+            f"Every pinned key has expired: {named}.",
+            hint="The last good generation stays. Pin the upstream's renewed key, or allow what has expired.",
+        )
 
 
 def load_keyring(keys: Iterable[bytes]) -> Keyring | None:

@@ -211,8 +211,8 @@ def test_a_path_that_is_file_and_directory_is_refused(held: Bench) -> None:
 # Keys
 
 
-def make_signer() -> tuple[pysequoia.Tsk, bytes]:
-    secret = pysequoia.Tsk.generate("test <test@example.com>")
+def make_signer(days: int | None = None) -> tuple[pysequoia.Tsk, bytes]:
+    secret = pysequoia.Tsk.generate("test <test@example.com>", validity_seconds=days and days * 86400)
     return secret, str(secret.extract_certificate()).encode()
 
 
@@ -253,6 +253,28 @@ def test_a_new_signature_alone_is_a_new_generation(held: Bench) -> None:
     held.site.files[ROOT + ".asc"] = signature(cert, held.site.files[ROOT])
     assert held.sync(keys=(public,)).state is outcome.State.SYNCED
     assert ROOT + ".asc" in held.published()
+
+
+def test_a_key_that_expired_since_it_signed_is_refused_unless_told_so(held: Bench) -> None:
+    cert, public = make_signer(days=1000)
+    held.site.files = repository({**PACKAGES, "new.rpm": b"new"}, 9)
+    held.site.files[ROOT + ".asc"] = signature(cert, held.site.files[ROOT])
+    held.clock.advance(5 * 366 * 86400)
+    result = held.sync(keys=(public,))
+    assert result.error is not None
+    assert result.error.code == "KeyExpired"
+    assert cert.extract_certificate().fingerprint.upper() in result.error.message
+    assert "new.rpm" not in held.published()
+    assert held.sync(keys=(public,), policy=outcome.SyncPolicy(allow_expired=True)).error is None
+    assert "new.rpm" in held.published()
+
+
+def test_one_pinned_key_that_still_holds_is_enough(held: Bench) -> None:
+    cert, public = make_signer(days=1000)
+    _, lasting = make_signer()
+    held.site.files[ROOT + ".asc"] = signature(cert, held.site.files[ROOT])
+    held.clock.advance(5 * 366 * 86400)
+    assert held.sync(keys=(public, lasting)).error is None
 
 
 # Volume

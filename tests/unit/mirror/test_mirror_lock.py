@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import os
 import threading
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -9,6 +11,7 @@ import pytest
 
 from stationmaster.host import files as host_files
 from stationmaster.mirror import failures, lock
+from stationmaster.testing import manual_clock
 
 FILES = host_files.Files()
 
@@ -53,6 +56,64 @@ def test_only_a_record_of_a_process_that_is_provably_gone_is_taken_over(
     assert [entry.name for entry in (control / "locks" / "src").iterdir()] == ["4"]
     taker.release()
     assert lock.live_locks(control) == []
+
+
+class _Watcher(manual_clock.ManualClock):
+    """Something happens on the other host while the taker sleeps."""
+
+    def __init__(self, renew: Callable[[int], None]) -> None:
+        super().__init__()
+        self._renew = renew
+        self._naps = 0
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        self._naps += 1
+        self._renew(self._naps)
+
+
+def test_a_dead_hosts_record_is_taken_over_after_a_stated_time_without_renewal(control: Path) -> None:
+    leave(control, 3, host="elsewhere")
+    clock = manual_clock.ManualClock()
+    with lock.SourceLock(FILES, control, "src", clock=clock):
+        assert clock.monotonic() >= 1000 + lock.LAPSE_SECONDS
+        assert [entry.name for entry in (control / "locks" / "src").iterdir()] == ["4"]
+
+
+@pytest.mark.parametrize("change", [{"renewals": 1}, {"is_released": True}])
+def test_a_living_hosts_record_is_respected_however_late_it_renews(control: Path, change: dict[str, object]) -> None:
+    leave(control, 3, host="elsewhere")
+    clock = _Watcher(lambda nap: leave(control, 3, host="elsewhere", **change) if nap == 59 else None)
+    with pytest.raises(failures.SyncRunningError, match="elsewhere"):
+        lock.SourceLock(FILES, control, "src", clock=clock).acquire()
+
+
+def test_a_process_of_this_host_is_judged_at_once(control: Path) -> None:
+    leave(control, 3)
+    clock = manual_clock.ManualClock()
+    with pytest.raises(failures.SyncRunningError):
+        lock.SourceLock(FILES, control, "src", clock=clock).acquire()
+    assert clock.monotonic() == 1000
+
+
+def test_the_holder_renews_until_it_releases(control: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "_RENEWAL_SECONDS", 0.005)
+    directory = control / "locks" / "src"
+    with lock.SourceLock(FILES, control, "src") as held:
+        end = time.monotonic() + 5
+        while (lock.highest_record(directory)[1] or lock._myself()).renewals < 3:
+            assert time.monotonic() < end
+            time.sleep(0.005)
+        held.require()
+    time.sleep(0.03)
+    assert lock.highest_record(directory)[1] == msgspec.structs.replace(lock._myself(), is_released=True)
+
+
+def test_a_holder_that_was_too_slow_is_stopped(control: Path) -> None:
+    with lock.SourceLock(FILES, control, "src") as held:
+        leave(control, 2, host="elsewhere")
+        with pytest.raises(failures.SyncRunningError, match="elsewhere"):
+            held.require()
 
 
 def test_an_unreadable_record_does_not_hold_for_ever(control: Path) -> None:
