@@ -41,7 +41,13 @@ def station() -> None:
 @click.option("--https-port", default="17443", show_default=True)
 @click.option("--mirror-tls/--no-mirror-tls", default=False, show_default=True, help="Give clients HTTPS addresses.")
 @click.option("--proxy/--no-proxy", default=True, show_default=True, help="Carry agents' traffic to the hub.")
-@click.option("--forward-proxy", metavar="URL", help="The station's own way out.")
+@click.option(
+    "--forward-proxy",
+    metavar="URL",
+    envvar="STATIONMASTER_FORWARD_PROXY",
+    show_envvar=True,
+    help="The station's own way out; with a password, better by the environment.",
+)
 @click.option("--description")
 @common.compartment_option
 @options.json_option
@@ -91,7 +97,7 @@ def get(client: options.Client, station_id: str, *, as_json: bool) -> None:
 @click.option("--mirror-directory", metavar="DIR")
 @click.option("--mirror-tls/--no-mirror-tls", default=None)
 @click.option("--proxy/--no-proxy", default=None)
-@click.option("--forward-proxy", metavar="URL")
+@click.option("--forward-proxy", metavar="URL", help="The station's own way out; an empty one takes it away.")
 @click.option("--description")
 @options.json_option
 @options.client_options

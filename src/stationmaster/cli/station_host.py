@@ -30,7 +30,13 @@ STATE_DIRECTORY = click.option(
 @click.option(
     "--address", metavar="IP", help="Where balancers and peers reach this station. Default: its way to the hub."
 )
-@click.option("--forward-proxy", metavar="URL", help="HTTP proxy on the way to the hub, until the hub names another.")
+@click.option(
+    "--forward-proxy",
+    metavar="URL",
+    envvar="STATIONMASTER_FORWARD_PROXY",
+    show_envvar=True,
+    help="HTTP proxy on the way to the hub, until the hub names another.",
+)
 @click.option("--timeout", type=click.FloatRange(0), default=120.0, show_default=True, help="Seconds to try for.")
 def register(
     response_file: Path, state_dir: Path, address: str | None, forward_proxy: str | None, timeout: float

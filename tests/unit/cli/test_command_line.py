@@ -181,3 +181,21 @@ def test_status_does_not_repeat_what_a_silent_station_said_last() -> None:
 def test_reasons_are_said_once() -> None:
     same = {"code": "X", "message": "nginx is dead."}
     assert ha.describe_reasons(member(reasons=[same], problems=[same])) == "nginx is dead."
+
+
+@pytest.mark.parametrize(
+    ("words", "option", "variable"),
+    [
+        (["hub", "init"], "database", "STATIONMASTER_DATABASE"),
+        (["station", "create"], "forward_proxy", "STATIONMASTER_FORWARD_PROXY"),
+        (["station", "register"], "forward_proxy", "STATIONMASTER_FORWARD_PROXY"),
+    ],
+)
+def test_what_may_hold_a_password_may_come_by_the_environment(words: list[str], option: str, variable: str) -> None:
+    found: click.Command = main.cli
+    for word in words:
+        assert isinstance(found, click.Group)
+        deeper = found.get_command(click.Context(found), word)
+        assert deeper is not None
+        found = deeper
+    assert {one.name: one.envvar for one in found.params}[option] == variable
