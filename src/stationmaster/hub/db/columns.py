@@ -56,3 +56,15 @@ metadata = sa.MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def resource_columns() -> tuple[sa.Column[Any], ...]:
+    """What every resource of the API has: tags, who made it, when, and the revision its ETag is made from."""
+    return (
+        sa.Column("freeform_tags", Json, nullable=False),
+        sa.Column("defined_tags", Json, nullable=False),
+        sa.Column("created_by", Ocid, nullable=False),
+        sa.Column("time_created", UtcTime, nullable=False),
+        sa.Column("time_updated", UtcTime, nullable=False),
+        sa.Column("revision", sa.Integer, nullable=False),
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from stationmaster.hub.db import columns
 from stationmaster.hub.db.columns import Json, Name, Ocid, Text, UtcTime, Word, metadata
 
 software_sources = sa.Table(
@@ -28,12 +29,7 @@ software_sources = sa.Table(
     sa.Column("gpg_keys", Json, nullable=False),  # armoured keys, once a station has mirrored them
     sa.Column("advanced_repo_options", Text),
     sa.Column("lifecycle_state", Word, nullable=False),
-    sa.Column("freeform_tags", Json, nullable=False),
-    sa.Column("defined_tags", Json, nullable=False),
-    sa.Column("created_by", Ocid, nullable=False),
-    sa.Column("time_created", UtcTime, nullable=False),
-    sa.Column("time_updated", UtcTime, nullable=False),
-    sa.Column("revision", sa.Integer, nullable=False),
+    *columns.resource_columns(),
 )
 
 # ``is_station_own``: made with its station, goes with it (design section 9).

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from stationmaster.hub.db import columns
 from stationmaster.hub.db.columns import Json, Name, Ocid, Text, UtcTime, Word, metadata
 
 # ``hostname_key`` is the canonical form by which peers are found (I1). ``profile_id`` is the station's own STATION
@@ -39,12 +40,7 @@ stations = sa.Table(
     sa.Column("profile_id", Ocid),
     sa.Column("managed_instance_id", Ocid, index=True),
     sa.Column("scheduled_job_id", Ocid),
-    sa.Column("freeform_tags", Json, nullable=False),
-    sa.Column("defined_tags", Json, nullable=False),
-    sa.Column("created_by", Ocid, nullable=False),
-    sa.Column("time_created", UtcTime, nullable=False),
-    sa.Column("time_updated", UtcTime, nullable=False),
-    sa.Column("revision", sa.Integer, nullable=False),
+    *columns.resource_columns(),
     sa.Index("ix_stations_group", "hostname_key", "compartment_id"),
 )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from stationmaster.hub.db import columns
 from stationmaster.hub.db.columns import Bytes, Json, Name, Ocid, Serial, Text, UtcTime, Word, metadata
 
 # ``profile_id`` has no foreign key: deleting a profile does not touch who registered with it (OSMH rule 71).
@@ -88,12 +89,7 @@ scheduled_jobs = sa.Table(
     sa.Column("lifecycle_state", Word, nullable=False),
     sa.Column("time_next_execution", UtcTime, index=True),
     sa.Column("time_last_execution", UtcTime),
-    sa.Column("freeform_tags", Json, nullable=False),
-    sa.Column("defined_tags", Json, nullable=False),
-    sa.Column("created_by", Ocid, nullable=False),
-    sa.Column("time_created", UtcTime, nullable=False),
-    sa.Column("time_updated", UtcTime, nullable=False),
-    sa.Column("revision", sa.Integer, nullable=False),
+    *columns.resource_columns(),
 )
 
 # ``managed_instance_id`` is the one target of a request that a machine carries out; parents have none.
