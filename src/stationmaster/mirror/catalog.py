@@ -52,7 +52,7 @@ def find_generation(volume: volumes.Volume, source: str, generation: str) -> Hel
     try:
         record = (volume.generation(source, generation) / "held.json").read_bytes()
         since = msgspec.json.decode(record, type=HeldRecord).since
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         since = float(header.timestamp)
     return HeldGeneration(
         source=source,

@@ -65,7 +65,9 @@ def parse_sources(blocks: Iterable[bytes], *, what: str) -> Iterator[fileref.Fil
             if len(words) != 3:
                 continue
             path = fileref.normal_path(f"{base}/{_text(words[2], what)}".lstrip("/"), what=what)
-            checksum = fileref.parse_checksum(field.removeprefix(b"checksums-").decode(), words[0].decode(), what=path)
+            checksum = fileref.parse_checksum(
+                field.removeprefix(b"checksums-").decode(), _text(words[0], what), what=path
+            )
             kind = fileref.Kind.PACKAGE if path.endswith(".dsc") else fileref.Kind.FURTHER
             yield fileref.FileRef(path, _size(words[1], what), checksum, kind)
 

@@ -178,7 +178,7 @@ def redirect_target(address: str, location: str | None, is_downgrade_refused: bo
 def refuse_short(answer: Answer, received: int, url: str) -> None:
     """A connection that closed early ends the stream without any error of its own."""
     stated = answer.headers.get("content-length", "")
-    if stated.isdigit() and received < int(stated):
+    if stated.isdecimal() and received < int(stated):
         raise PassingError(
             failures.UnavailableError(f"{url}: the connection ended after {received} of {stated} bytes."), retry.Fault()
         )

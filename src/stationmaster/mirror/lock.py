@@ -155,7 +155,7 @@ def highest_record(directory: Path) -> tuple[int, Owner | None]:
         return 0, None
     try:
         return highest, msgspec.json.decode((directory / str(highest)).read_bytes(), type=Owner)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return highest, None
 
 
@@ -173,7 +173,7 @@ def is_holding(owner: Owner) -> bool:
 
 def _numbers(directory: Path) -> list[int]:
     try:
-        return [int(entry.name) for entry in directory.iterdir() if entry.name.isdigit()]
+        return [int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal()]
     except FileNotFoundError:
         return []
 

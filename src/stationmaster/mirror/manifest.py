@@ -62,7 +62,7 @@ def read_header(path: Path) -> Header | None:
     try:
         with path.open("rb") as stream:
             return _header_decoder.decode(stream.readline())
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 
@@ -225,5 +225,5 @@ def _decoded(lines: Iterable[bytes], path: Path) -> Iterator[Entry]:
     try:
         for line in lines:
             yield decode(line)
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise failures.ManifestDamagedError(f"{path} is damaged: {exc}.", hint="Run `mirror verify`.") from exc

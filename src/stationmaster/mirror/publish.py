@@ -118,7 +118,7 @@ class Publisher:
         held = self._volume.generation(self._source, former.generation)
         try:
             overlays = frozenset(msgspec.json.decode((held / "overlays.json").read_bytes(), type=list[str]))
-        except (OSError, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return plan_placements(iter(()), present, tops=tops, former_overlays=frozenset())
         before = manifest.read_entries(held / "manifest.jsonl")
         return plan_placements(before, present, tops=tops, former_overlays=overlays)
@@ -197,7 +197,7 @@ class Publisher:
     def _new_site(self) -> Path:
         sites = self._volume.sites(self._source)
         self._volume.make_directory(sites)
-        numbers = [int(entry.name) for entry in sites.iterdir() if entry.name.isdigit()]
+        numbers = [int(entry.name) for entry in sites.iterdir() if entry.name.isdecimal()]
         site = sites / str(max(numbers, default=0) + 1)
         self._volume.make_directory(site)
         self._directories.clear()

@@ -95,7 +95,7 @@ def _parse_files(fields: Mapping[str, str], what: str) -> dict[str, Listed]:
             words = line.split(None, 2)
             if not words:
                 continue
-            if len(words) != 3 or not words[1].isdigit() or not words[0].isalnum():
+            if len(words) != 3 or not words[1].isdecimal() or not words[0].isalnum():
                 raise failures.MetadataInvalidError(f"{what} holds the line {line!r} in {field}.")
             path = fileref.normal_path(words[2], what=what)
             digests.setdefault(path, {})[field] = words[0].lower()

@@ -23,7 +23,7 @@ def former_of(place: volume.Volume, wanted: source.Source) -> upstream.Former | 
     """What the same address gave for a generation that is held; None when that is not known."""
     try:
         known = msgspec.json.decode(_path(place, wanted.name).read_bytes(), type=_Known)
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
     if known.url != wanted.url:
         return None
@@ -34,7 +34,7 @@ def address_of(place: volume.Volume, name: str) -> str | None:
     """Where a source was last synced from; None when that is not known."""
     try:
         return msgspec.json.decode(_path(place, name).read_bytes(), type=_Known).url
-    except (OSError, msgspec.MsgspecError):
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return None
 
 

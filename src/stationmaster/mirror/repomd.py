@@ -193,6 +193,6 @@ def _refuse_foreign(attributes: dict[str, str], what: str) -> None:
 
 
 def _whole_number(text: str, what: str) -> int:
-    if not text.isdigit() or len(text) > 18:
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
         raise failures.MetadataInvalidError(f"{what} states the size {text!r}, which is no size.")
     return int(text)

@@ -183,11 +183,11 @@ class Cleaner:
         needed = {catalog.published_generation(self._volume, source)}
         records = self._volume.control / "seq" / source
         if records.is_dir():
-            numbers = [int(entry.name) for entry in records.iterdir() if entry.name.isdigit()]
+            numbers = [int(entry.name) for entry in records.iterdir() if entry.name.isdecimal()]
             for number in sorted(numbers)[-2:]:
                 try:
                     needed.add(msgspec.json.decode((records / str(number)).read_bytes(), type=_Record).generation)
-                except (OSError, msgspec.MsgspecError) as exc:
+                except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as exc:
                     raise failures.ManifestDamagedError(
                         f"The record {records / str(number)} cannot be read, so what is visible is unknown.",
                         hint="Nothing was removed. Check the storage.",

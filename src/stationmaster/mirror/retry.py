@@ -49,8 +49,8 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
     """Seconds to wait by a Retry-After header (RFC 9110 section 10.2.3), a number or a date; None when unusable."""
     if value is None:
         return None
-    if value.strip().isdigit():
-        return float(value.strip())
+    if value.strip().isdecimal():
+        return min(float(value.strip()), 1e9)
     from email import utils
 
     try:

@@ -64,6 +64,12 @@ class RpmUpstream:
         """Packages and deltas."""
         parsed = repomd.parse_repomd(root.documents[0].content)
         by_type = {data.type: data for data in parsed.data}
+        if "primary" not in by_type and "primary_zck" in by_type:
+            raise failures.MetadataInvalidError(
+                "repomd.xml names its primary metadata in zchunk alone, which cannot be read here.",
+                hint="Ask the upstream for a primary in gzip, xz, zstd or bzip2 beside it, as createrepo_c makes it.",
+                code="ZchunkOnly",
+            )
         if "primary" not in by_type:
             raise failures.MetadataInvalidError("repomd.xml names no primary metadata, so its packages are unknown.")
         for kind, parse in (("primary", repomd.parse_primary), ("prestodelta", repomd.parse_deltas)):

@@ -68,6 +68,12 @@ def _open_plain(path: Path) -> BinaryIO:
         return cast("BinaryIO", bz2.open(path, "rb"))
     if beginning[:4] == b"\x28\xb5\x2f\xfd":
         return _open_zstd(path)
+    if beginning[:5] in (b"\x00ZCK1", b"\x00ZHR1"):
+        raise failures.MetadataInvalidError(
+            f"{path.name} is compressed with zchunk, which is kept for clients but cannot be read here.",
+            hint="Ask the upstream for a primary in gzip, xz, zstd or bzip2 beside it, as createrepo_c makes it.",
+            code="ZchunkOnly",
+        )
     if path.name.endswith(".lzma"):
         return cast("BinaryIO", lzma.open(path, "rb", format=lzma.FORMAT_ALONE))
     return path.open("rb", buffering=0)

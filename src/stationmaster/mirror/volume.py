@@ -167,5 +167,5 @@ def _read_marker(root: Path) -> Marker | None:
             f"Cannot read {path}: {exc.strerror or errno.errorcode.get(exc.errno or 0, 'unknown error')}.",
             hint="Check the storage behind it.",
         ) from exc
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise failures.NotAVolumeError(f"{path} is damaged: {exc}.", hint="Restore it from another copy.") from exc

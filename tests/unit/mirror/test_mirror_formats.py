@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stationmaster.mirror import debindex, failures, fileref, release, repomd, source, unpack
+from stationmaster.testing import mirror_bench, simulated_upstream
 from stationmaster.testing import simulated_repositories as repositories
 
 SHA = "a" * 64
@@ -193,3 +195,28 @@ def test_a_cut_file_is_invalid(tmp_path: Path, suffix: str) -> None:
     (tmp_path / "index").write_bytes(packed[: len(packed) // 2])
     with pytest.raises(failures.MetadataInvalidError):
         list(unpack.unpacked_blocks(tmp_path / "index"))
+
+
+@pytest.mark.parametrize("is_other_type", [False, True])
+def test_zchunk_alone_is_refused_by_its_name(make: Callable[..., mirror_bench.Bench], is_other_type: bool) -> None:
+    files = repositories.rpm_repository({"a.rpm": b"a"}, suffix="", primary=b"\x00ZCK1" + b"x" * 50)
+    if is_other_type:
+        root = files["repodata/repomd.xml"]
+        files["repodata/repomd.xml"] = root.replace(b'type="primary"', b'type="primary_zck"')
+    result = make(simulated_upstream.Site(files)).sync()
+    assert result.error is not None
+    assert result.error.code == "ZchunkOnly"
+
+
+def test_an_empty_repository_and_one_package_named_twice(make: Callable[..., mirror_bench.Bench]) -> None:
+    bench = make(simulated_upstream.Site(repositories.rpm_repository({})))
+    assert bench.sync().error is None
+    assert bench.published() == bench.site.files
+    twice = {"a/p.rpm": b"same", "b/p.rpm": b"same", "c/p.rpm": b"other"}
+    primary = repositories.primary_xml(twice).replace(b"<name>p1</name>", b"<name>p0</name>")
+    again = primary.replace(b"</metadata>", primary[primary.index(b"<package") :])
+    bench.site.files = repositories.rpm_repository(twice, timestamp=1_700_000_001, primary=again)
+    result = bench.sync()
+    assert result.error is None
+    assert result.packages == 3
+    assert bench.published() == bench.site.files
