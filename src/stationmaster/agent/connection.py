@@ -76,7 +76,7 @@ def explain(error: errors.PeerError, gateway: state.AddressInUse, hub_url: str) 
     if is_gateway_up:
         return errors.PeerError(
             f"The proxy {where} answers, but not the hub {hub_url} behind it: {message}",
-            hint="Check that the hub runs, and the station's way to it.",
+            hint="Check that a station behind that name is in service and reaches the hub, and that the hub runs.",
             code="HubUnreachable",
         )
     return errors.PeerError(
