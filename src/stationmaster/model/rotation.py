@@ -94,7 +94,7 @@ def members(snapshot: Snapshot, limits: Limits) -> tuple[Station, ...]:
         for station in in_touch(snapshot, limits)
         if station.is_volume_usable
         and not station.is_draining
-        and (station.excluded_seconds is None or station.excluded_seconds < limits.liveness)
+        and (station.excluded_seconds is None or station.excluded_seconds <= limits.liveness)
     )
 
 

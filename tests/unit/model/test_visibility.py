@@ -48,7 +48,7 @@ def test_the_first_generation_becomes_visible_when_all_hold_it() -> None:
         station("b", is_syncing=True),
         station("b", "g1", fetchable=frozenset()),
         station("b", "g0"),
-        station("b", excluded_seconds=LIMITS.liveness - 1),
+        station("b", excluded_seconds=LIMITS.liveness),
     ],
     ids=["nothing yet", "whole but not fetchable", "something older", "told to leave a moment ago"],
 )
@@ -64,7 +64,7 @@ def test_one_in_rotation_that_lacks_it_holds_the_group_back(b: rotation.Station)
         station("b", silent_seconds=30),
         station("b", is_volume_usable=False),
         station("b", is_draining=True),
-        station("b", excluded_seconds=LIMITS.liveness),
+        station("b", excluded_seconds=LIMITS.liveness + 0.1),
     ],
     ids=["silent", "volume unusable", "draining", "left for lagging"],
 )
@@ -100,7 +100,7 @@ def test_a_lagging_station_leaves_first_and_is_no_longer_waited_for_later() -> N
     lagging = station("b", "g0", stalled_seconds=60.0)
     first = decide(visible(1, "g0"), station("a", "g0", "g1"), lagging, since_sync_raised=0)
     assert (first.verdict, first.excluded) == (V.KEEP, {"b"})
-    gone = dataclasses.replace(lagging, excluded_seconds=10.0)
+    gone = dataclasses.replace(lagging, excluded_seconds=10.1)
     then = decide(visible(1, "g0"), station("a", "g0", "g1"), gone)
     assert (then.verdict, then.excluded) == (V.ADVANCE, {"b"})
 
@@ -185,7 +185,7 @@ def stations(draw: st.DrawFn, name: str) -> rotation.Station:
         shown=draw(st.none() | st.builds(visible, st.integers(1, 6), st.sampled_from(sorted(GENERATIONS)))),
         stalled_seconds=draw(st.sampled_from([0.0, 59.0, 60.0, 600.0])),
         behind_seconds=draw(st.sampled_from([0.0, 60.0, 900.0])),
-        excluded_seconds=draw(st.sampled_from([None, 0.0, 9.9, 10.0, 99.0])),
+        excluded_seconds=draw(st.sampled_from([None, 0.0, 9.9, 10.0, 10.1, 99.0])),
         finished_sync=draw(st.integers(0, 3)),
         is_syncing=draw(st.booleans()),
         has_failed=draw(st.booleans()),
@@ -213,7 +213,7 @@ def members_by_hand(facts: rotation.Snapshot) -> list[rotation.Station]:
         if one.silent_seconds <= 10
         and one.is_volume_usable
         and not one.is_draining
-        and (one.excluded_seconds is None or one.excluded_seconds < 10)
+        and (one.excluded_seconds is None or one.excluded_seconds <= 10)
     ]
 
 
