@@ -167,7 +167,10 @@ def test_a_volume_that_cannot_be_written_holds_its_group_together(world: World, 
         filler.unlink()
     else:
         remount(world, "sta", "rw")
-    waiting.until(lambda: generation(world, "sta") != before, 30, "the sync to be made up for")
+    # Each station learns of it with its own next heartbeat.
+    waiting.until(
+        lambda: all(generation(world, name) != before for name in world.stations), 30, "the sync to be made up for"
+    )
     require_same_everywhere(world)
 
 
