@@ -120,7 +120,11 @@ class Readiness(enum.StrEnum):
 
 
 class VolumeReport(Message, frozen=True):
-    """The volume as the station sees it now; ``problem`` says why it is unusable."""
+    """The volume as the station sees it now; ``problem`` says why it is unusable.
+
+    ``writer_token`` is the highest token that the volume carries (R1, R8). ``own_nonce`` is what this station wrote
+    last on it, and ``nonces`` what it reads there of each station, itself included: the proof of sharing (R10).
+    """
 
     volume_id: str | None
     directory: str
@@ -129,6 +133,9 @@ class VolumeReport(Message, frozen=True):
     is_writable: bool = False
     is_on_root_file_system: bool = False
     problem: Problem | None = None
+    writer_token: int = 0
+    own_nonce: str = ""
+    nonces: dict[str, str] = {}
 
 
 class MirrorState(enum.StrEnum):
@@ -153,7 +160,11 @@ class HeldGeneration(Message, frozen=True):
 
 
 class SyncReport(Message, frozen=True):
-    """The sync of a source that runs, or the last one that ended. ``number`` is the request it answers."""
+    """The sync of a source that runs, or the last one that ended. ``number`` is the request it answers.
+
+    ``lease_token`` is the lease under which it talked to the upstream, 0 for a copy from peers. ``is_upstream_reached``
+    is false when the upstream could not be reached at all: such a station is no leader for a while (R5).
+    """
 
     number: int
     is_running: bool
@@ -164,16 +175,22 @@ class SyncReport(Message, frozen=True):
     generation: str | None = None
     problem: Problem | None = None
     log: str = ""
+    lease_token: int = 0
+    is_upstream_reached: bool = True
 
 
 class SourceReport(Message, frozen=True):
-    """One source on this station: what the volume holds and shows, and what its sync does."""
+    """One source on this station: what the volume holds and shows, and what its sync does.
+
+    ``lease_token`` is the highest lease of this source that the station ever had (R8: the hub may go back in time).
+    """
 
     source_id: str
     state: MirrorState
     held: list[HeldGeneration] = []
     shown: Visible | None = None
     sync: SyncReport | None = None
+    lease_token: int = 0
 
 
 class StationHeartbeat(Message, frozen=True):
@@ -258,10 +275,48 @@ class StationDesired(Message, frozen=True):
     retention_seconds: float = 3 * 86400.0
 
 
+class Lease(Message, frozen=True):
+    """The right to stage a source from its upstream for the group (R1, R5); ``token`` rises with each new holder.
+
+    ``seconds`` counts from the *sending* of the heartbeat that this answers, on a clock that runs through suspend; the
+    holder stops after ``stop_after_seconds``, before the hub may give the lease to another.
+    """
+
+    source_id: str
+    token: int
+    seconds: float = 10.0
+    stop_after_seconds: float = 8.0
+
+
+class VolumeLease(Message, frozen=True):
+    """The right to remove from a volume, by volume id alone, whatever groups use it (R10); times as in `Lease`."""
+
+    volume_id: str
+    token: int
+    seconds: float = 10.0
+    stop_after_seconds: float = 8.0
+
+
+class Copy(Message, frozen=True):
+    """A generation that this station's volume should hold and lacks; ``holders`` are stations that have it, best first.
+
+    ``is_candidate``: the group waits for it before it becomes visible (R7); else it is visible already.
+    """
+
+    source_id: str
+    generation: str
+    holders: list[str]
+    is_candidate: bool = True
+
+
 class HeartbeatAnswer(Message, frozen=True):
     """``desired`` is left out when the station already has the one named by ``desired_digest``.
 
     ``is_in_rotation`` is false for a station that lags too long: it must not be ready any more (ha-protocol R2, R5).
+    ``leases`` is null from a hub that gives none: each station then syncs from the upstream by itself, as the first
+    release did. ``copies`` are told to one station of each volume. ``retained`` names, per source, generations that
+    must not be removed (candidate, visible, predecessor, and those that some station may still show).
+    ``volume_problem`` says why the hub does not let this station use its volume (a copied volume id, R10).
     """
 
     time_received: datetime.datetime
@@ -269,6 +324,11 @@ class HeartbeatAnswer(Message, frozen=True):
     desired: StationDesired | None = None
     visible: list[Visible] = []
     is_in_rotation: bool = True
+    leases: list[Lease] | None = None
+    copies: list[Copy] = []
+    volume_lease: VolumeLease | None = None
+    retained: dict[str, list[str]] = {}
+    volume_problem: Problem | None = None
 
 
 class CertificateRequest(Message, frozen=True):
