@@ -26,6 +26,7 @@ from stationmaster.mirror import (
     remembered,
     source,
 )
+from stationmaster.mirror import limits as shared_limits
 from stationmaster.mirror import upstream as upstreams
 from stationmaster.mirror import volume as volumes
 from stationmaster.model import errors
@@ -46,7 +47,10 @@ class Engine:
         jitter: random.Random | None = None,
         connections: int = 8,
         fetch_policy: exchange.FetchPolicy | None = None,
+        limits: shared_limits.Limits | None = None,
     ) -> None:
+        """``limits``: what several engines of a process may take of the network together."""
+        self._limits = limits
         self._files = files
         self._http = http
         self._clock = clock
@@ -73,7 +77,13 @@ class Engine:
         """
         stop = stop or threading.Event()
         fetcher = fetch.Fetcher(
-            self._files, self._http, self._clock, jitter=self._jitter, stop=stop, policy=self._fetch_policy
+            self._files,
+            self._http,
+            self._clock,
+            jitter=self._jitter,
+            stop=stop,
+            policy=self._fetch_policy,
+            shared=self._limits,
         )
         order = _Order(source, progress, publish_alone, expected_generation, policy or outcome.SyncPolicy())
         run = _Run(self._files, volume, self._clock, fetcher, order, self._connections)

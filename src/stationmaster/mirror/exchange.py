@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 from urllib import parse
 
 from stationmaster.host import clock as clocks
-from stationmaster.mirror import failures, meter, retry
+from stationmaster.mirror import failures, limits, meter, retry
 from stationmaster.model import errors
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -72,7 +72,9 @@ class Exchange:
         jitter: random.Random,
         stop: threading.Event,
         policy: FetchPolicy,
+        shared: limits.Limits | None = None,
     ) -> None:
+        self._limits = shared or limits.Limits(clock)
         self._http = http
         self._clock = clock
         self._jitter = jitter
@@ -85,11 +87,12 @@ class Exchange:
         pace = meter.Pace(self._clock, floor=self._policy.floor, window=self._policy.window)
         received = 0
         try:
-            for piece in answer.arriving(_BLOCK):
+            for piece in answer.arriving(self._limits.piece_size(_BLOCK)):
                 received += len(piece)
                 yield piece
                 if self._stop.is_set():
                     raise failures.StoppedError("The sync was stopped.", hint="The next run resumes where it ended.")
+                pace.excuse(self._limits.pay(len(piece), url, self._stop))
                 pace.add(len(piece), address=url)
         except errors.PeerError as exc:
             raise PassingError(failures.UnavailableError(f"{url}: {exc.message}"), retry.Fault()) from exc
@@ -105,7 +108,10 @@ class Exchange:
         for _ in range(_MAX_REDIRECTS + 1):
             if self._stop.is_set():
                 raise failures.StoppedError("The sync was stopped.", hint="The next run resumes where it ended.")
-            with self._request(address, {"Accept-Encoding": "identity", **headers}) as answer:
+            with (
+                self._limits.connection(address, self._stop),
+                self._request(address, {"Accept-Encoding": "identity", **headers}) as answer,
+            ):
                 if answer.status not in _REDIRECTS:
                     if answer.status not in (200, 206, 304, 416):
                         raise self._refusal(address, answer)
@@ -142,15 +148,19 @@ class Exchange:
         fault = retry.Fault(answer.status, wait)
         return PassingError(error, fault) if retry.is_passing(fault) else error
 
-    def with_retries(self, attempt: Callable[[], _Result]) -> _Result:
-        """The result of ``attempt``, tried as often as the policy says; then the last failure."""
+    def with_retries(self, attempt: Callable[[], _Result], *, is_hurried: bool = False) -> _Result:
+        """The result of ``attempt``, tried as often as the policy says; then the last failure.
+
+        ``is_hurried``: another mirror can be asked instead.
+        """
+        policy = retry.hurried(self._policy.retry) if is_hurried else self._policy.retry
         tries = 0
         while True:
             tries += 1
             try:
                 return attempt()
             except PassingError as exc:
-                delay = retry.decide_retry(tries, exc.fault, self._policy.retry, jitter=self._jitter.random())
+                delay = retry.decide_retry(tries, exc.fault, policy, jitter=self._jitter.random())
                 if delay is None:
                     raise exc.error from exc
                 self._wait(delay)

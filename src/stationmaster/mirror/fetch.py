@@ -15,7 +15,7 @@ from pathlib import Path
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.mirror import exchange, failures, fileref, retry
+from stationmaster.mirror import exchange, failures, fileref, limits, retry
 
 _BLOCK = 1 << 18
 _WEB_PAGES = (b"<!doctype html", b"<html", b"<head")
@@ -42,14 +42,17 @@ class Fetcher:
         jitter: random.Random,
         stop: threading.Event,
         policy: exchange.FetchPolicy | None = None,
+        shared: limits.Limits | None = None,
     ) -> None:
         self._files = files
         self._exchange = exchange.Exchange(
-            http, clock, jitter=jitter, stop=stop, policy=policy or exchange.FetchPolicy()
+            http, clock, jitter=jitter, stop=stop, policy=policy or exchange.FetchPolicy(), shared=shared
         )
         self.meter = self._exchange.meter
 
-    def fetch_document(self, url: str, *, limit: int, headers: Mapping[str, str] | None = None) -> Document:
+    def fetch_document(
+        self, url: str, *, limit: int, headers: Mapping[str, str] | None = None, is_hurried: bool = False
+    ) -> Document:
         """A document of at most ``limit`` bytes whose digest nobody promised; no redirect from https to http."""
 
         def attempt() -> Document:
@@ -68,35 +71,36 @@ class Fetcher:
                 _refuse_web_page(bytes(body[:64]), url)
                 return Document(answer.status, bytes(body), answer.headers)
 
-        return self._exchange.with_retries(attempt)
+        return self._exchange.with_retries(attempt, is_hurried=is_hurried)
 
-    def fetch_file(self, urls: Sequence[str], ref: fileref.FileRef, part: Path) -> str:
+    def fetch_file(self, urls: Sequence[str], ref: fileref.FileRef, part: Path, *, is_hurried: bool = False) -> str:
         """Bring the file to ``part``, checked for size and digest, and return its sha256.
 
-        Of several addresses the next is tried when the one before has no such file.
+        Of several addresses the next is tried when the one before has no such file, or another one by its name.
         """
         for url in urls[:-1]:
             try:
-                return self._fetch_from(url, ref, part)
+                return self._fetch_from(url, ref, part, is_hurried=is_hurried)
+            except (failures.ChecksumError, failures.HtmlInsteadOfMetadataError):
+                continue
             except failures.UnavailableError as exc:
                 if not exc.is_absent:
                     raise
-        return self._fetch_from(urls[-1], ref, part)
+        return self._fetch_from(urls[-1], ref, part, is_hurried=is_hurried)
 
-    def _fetch_from(self, url: str, ref: fileref.FileRef, part: Path) -> str:
+    def _fetch_from(self, url: str, ref: fileref.FileRef, part: Path, *, is_hurried: bool) -> str:
         validators: dict[str, str] = {}
 
         def attempt() -> str:
             return self._download(url, ref, part, validators)
 
         try:
-            return self._exchange.with_retries(attempt)
+            return self._exchange.with_retries(attempt, is_hurried=is_hurried)
         except failures.ChecksumError:
             if not validators.pop("resumed", ""):
                 raise
-        return self._exchange.with_retries(
-            attempt
-        )  # what a former run left was not this file: once more, from the first byte
+        # What a former run left was not this file: once more, from the first byte.
+        return self._exchange.with_retries(attempt, is_hurried=is_hurried)
 
     def _download(self, url: str, ref: fileref.FileRef, part: Path, validators: dict[str, str]) -> str:
         sums = _Sums(ref)

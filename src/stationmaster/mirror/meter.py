@@ -37,6 +37,10 @@ class Pace:
         self._since = clock.monotonic()
         self._bytes = 0
 
+    def excuse(self, seconds: float) -> None:
+        """So long it was we who did not read."""
+        self._since += seconds
+
     def add(self, size: int, *, address: str) -> None:
         """Take note of a piece; TooSlowError when a whole window stayed below the floor."""
         self._bytes += size
