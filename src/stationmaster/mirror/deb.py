@@ -29,14 +29,14 @@ class DebUpstream:
         self._pair: dict[str, list[upstream.RootDocument | None]] = {}
         self._suites = tuple(sorted({directory_of(suite): suite for suite in wanted.suites}.items()))
 
-    def fetch_root(self, former: upstream.Former | None) -> upstream.Root:
+    def fetch_root(self, base: str, former: upstream.Former | None, *, is_hurried: bool = False) -> upstream.Root:
         """The root documents of every suite, verified before anything in them is used."""
-        reader = upstream.RootReader(self._fetcher, self._source.url, former)
+        reader = upstream.RootReader(self._fetcher, base, former, is_hurried=is_hurried)
         documents: list[upstream.RootDocument] = []
         refs: list[fileref.FileRef] = []
         for directory, suite in self._suites:
             found, text = self._read_suite(reader, directory)
-            what = self._source.url + found[0].path
+            what = base + found[0].path
             parsed = release.parse_release(text, what=what)
             if self._now is not None:
                 release.require_current(parsed, self._now, what=what)
@@ -44,6 +44,7 @@ class DebUpstream:
             documents += found
             refs += self._refs(directory, suite, parsed)
         return upstream.Root(
+            base=base,
             generation=upstream.generation_id(documents, selection=self._selection()),
             timestamp=max(parsed.timestamp for parsed in self._releases.values()),
             documents=tuple(documents),
@@ -54,7 +55,7 @@ class DebUpstream:
     def complete_root(self, root: upstream.Root) -> upstream.Root:
         """With Release and Release.gpg beside InRelease, as far as they say the same."""
         documents = list(root.documents)
-        reader = upstream.RootReader(self._fetcher, self._source.url, None)
+        reader = upstream.RootReader(self._fetcher, root.base)
         for directory, _ in self._suites:
             if all(document.path != directory + "InRelease" for document in documents):
                 continue
@@ -66,14 +67,13 @@ class DebUpstream:
                 documents.append(signature)
         return dataclasses.replace(root, documents=tuple(documents))
 
-    def metadata_addresses(self, ref: fileref.FileRef) -> tuple[str, ...]:
+    def metadata_paths(self, ref: fileref.FileRef) -> tuple[str, ...]:
         """By hash first where the suite offers it: that name cannot change under our hands."""
-        paths = (*ref.also_at[:1], ref.path)
-        return tuple(upstream.join_address(self._source.url, fileref.quoted_path(path)) for path in paths)
+        return tuple(fileref.quoted_path(path) for path in (*ref.also_at[:1], ref.path))
 
-    def content_addresses(self, path: str) -> tuple[str, ...]:
+    def content_paths(self, path: str) -> tuple[str, ...]:
         """Paths in indexes are plain file names; apt quotes all of them."""
-        return (upstream.join_address(self._source.url, fileref.quoted_path(path)),)
+        return (fileref.quoted_path(path),)
 
     def content(self, root: upstream.Root, tree: Path) -> Iterator[fileref.FileRef]:
         """Packages and sources that the staged indexes name; of several compressions of an index one is read."""
@@ -94,7 +94,7 @@ class DebUpstream:
         """The root documents that name the suite's generation, and the text that may be trusted."""
         inline = None if self._is_pair_unchanged(reader, directory) else reader.read(directory + "InRelease")
         if inline is not None:
-            what = self._source.url + inline.path
+            what = reader.base + inline.path
             if self._keyring is not None:
                 return (inline,), self._keyring.verify_inline(inline.content, what=what)
             return (inline,), release.unsigned_text(inline.content)
@@ -105,10 +105,10 @@ class DebUpstream:
         if self._keyring is not None:
             if signature is None:
                 raise failures.SignatureMissingError(
-                    f"{self._source.url}{plain.path} has neither InRelease nor Release.gpg, but a key is pinned.",
+                    f"{reader.base}{plain.path} has neither InRelease nor Release.gpg, but a key is pinned.",
                     hint="The last good generation stays. Ask the upstream to sign, or leave out the key.",
                 )
-            self._keyring.verify_detached(plain.content, signature.content, what=self._source.url + plain.path)
+            self._keyring.verify_detached(plain.content, signature.content, what=reader.base + plain.path)
         return ((plain, signature) if signature else (plain,)), plain.content
 
     def _is_pair_unchanged(self, reader: upstream.RootReader, directory: str) -> bool:

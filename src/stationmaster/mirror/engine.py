@@ -19,11 +19,13 @@ from stationmaster.mirror import (
     exchange,
     failures,
     fetch,
-    guards,
     lock,
     manifest,
+    mirrors,
+    order,
     outcome,
     remembered,
+    roots,
     source,
 )
 from stationmaster.mirror import limits as shared_limits
@@ -85,8 +87,8 @@ class Engine:
             policy=self._fetch_policy,
             shared=self._limits,
         )
-        order = _Order(source, progress, publish_alone, expected_generation, policy or outcome.SyncPolicy())
-        run = _Run(self._files, volume, self._clock, fetcher, order, self._connections)
+        wanted = order.Order(source, progress, publish_alone, expected_generation, policy or outcome.SyncPolicy())
+        run = _Run(self._files, volume, self._clock, fetcher, wanted, self._connections)
         try:
             with failures.translated_os_errors(volume.root):
                 return run.sync()
@@ -95,12 +97,13 @@ class Engine:
 
 
 @dataclasses.dataclass(frozen=True)
-class _Order:
-    source: source.Source
-    progress: outcome.Listener
-    is_alone: bool
-    expected: str | None
-    policy: outcome.SyncPolicy
+class _Way:
+    """How one sync reaches its upstream."""
+
+    upstream: upstreams.Upstream
+    mirrors: mirrors.Mirrors
+    seeker: roots.RootSeeker
+    reach: upstreams.Reach
 
 
 class _Run:
@@ -112,16 +115,16 @@ class _Run:
         volume: volumes.Volume,
         clock: clocks.Clock,
         fetcher: fetch.Fetcher,
-        order: _Order,
+        wanted: order.Order,
         connections: int,
     ) -> None:
         self._files = files
         self._volume = volume
         self._clock = clock
         self._fetcher = fetcher
-        self._order = order
+        self._order = wanted
         self._connections = connections
-        self._name = order.source.name
+        self._name = wanted.source.name
         self._warnings: tuple[str, ...] = ()
         self._lock: lock.SourceLock | None = None
 
@@ -130,17 +133,15 @@ class _Run:
         held = self._held(self._order.expected) if self._order.expected else None
         if held is not None:
             return self._done(outcome.State.UNCHANGED, held)
-        upstream = self._new_upstream()
-        root = self._fetch_root(upstream, remembered.former_of(self._volume, self._order.source))
-        guards.require_expected(root, self._order.expected)
+        way = self._new_way()
+        root = self._noted(way.seeker.first())
         if (held := self._held(root.generation)) is not None:
-            self._require_not_older(root)
             return self._done(outcome.State.UNCHANGED, held)
         self._volume.require()  # the root took its time; the lock makes directories
         with lock.SourceLock(self._files, self._volume.control, self._name, clock=self._clock) as self._lock:
             if lock.is_cleaning(self._volume.control):
                 raise failures.SyncRunningError("The volume is being cleaned.", hint="Run again in a while.")
-            return self._sync_locked(upstream, root)
+            return self._sync_locked(way, root)
 
     def failed(self, error: errors.StationmasterError) -> outcome.SyncOutcome:
         """The outcome of a failure: what is held stays as it was."""
@@ -150,32 +151,32 @@ class _Run:
             former = None
         return self._outcome(outcome.State.FAILED, former, error)
 
-    def _sync_locked(self, upstream: upstreams.Upstream, root: upstreams.Root) -> outcome.SyncOutcome:
+    def _sync_locked(self, way: _Way, root: upstreams.Root) -> outcome.SyncOutcome:
         for _ in range(self._order.policy.restarts + 1):
-            self._require_not_older(root)
+            way.seeker.require_not_older(root)
             held = catalog.find_header(self._volume, self._name, root.generation)
             if held is not None:  # another run brought it, or it is held and not shown
-                return self._publish(self._volume.generation(self._name, root.generation), held, root)
+                return self._publish(self._volume.generation(self._name, root.generation), held, way, root)
             try:
-                staged = self._stage(upstream, upstream.complete_root(root))
-                return self._publish(staged.directory, staged.header, root)
+                staged = self._stage(way, way.upstream.complete_root(root))
+                return self._publish(staged.directory, staged.header, way, root)
             except (failures.ChecksumError, failures.UnavailableError) as exc:
                 if isinstance(exc, failures.UnavailableError) and not exc.is_absent:
                     raise
-                root = self._root_after(upstream, root, exc)
+                root = self._noted(way.seeker.after(root, exc))
         raise failures.MetadataChangingError(
             f"The upstream of {self._name} changed {self._order.policy.restarts + 1} times while it was being read.",
             hint="The last good generation stays. Run again when the upstream is at rest.",
         )
 
-    def _stage(self, upstream: upstreams.Upstream, root: upstreams.Root) -> stage.Staged:
+    def _stage(self, way: _Way, root: upstreams.Root) -> stage.Staged:
         from stationmaster.mirror import stage  # not for a no-op, whose whole process has 0.18 s
 
         stager = stage.Stager(
             self._files,
             self._volume,
-            upstream,
-            self._fetcher,
+            way.upstream,
+            way.reach,
             policy=self._order.policy,
             threads=self._connections,
             progress=self._order.progress,
@@ -183,7 +184,9 @@ class _Run:
         former = catalog.newest_header(self._volume, self._name)
         return stager.stage(self._name, root, former, is_guarded=self._order.expected is None)
 
-    def _publish(self, directory: Path, header: manifest.Header, root: upstreams.Root) -> outcome.SyncOutcome:
+    def _publish(
+        self, directory: Path, header: manifest.Header, way: _Way, root: upstreams.Root
+    ) -> outcome.SyncOutcome:
         from stationmaster.mirror import publish
 
         self._order.progress(outcome.Progress(outcome.Phase.PUBLISH))
@@ -191,9 +194,18 @@ class _Run:
             self._lock.require()
         publisher = publish.Publisher(self._files, self._volume, self._clock, self._name)
         publisher.publish(directory, header, alone=self._order.is_alone)
-        remembered.remember_root(self._files, self._volume, self._order.source, root)
+        remembered.remember_root(self._files, self._volume, self._name, root, way.mirrors.bases)
         self._files.remove_tree(self._volume.incoming(self._name))
         return self._done(outcome.State.SYNCED, header)
+
+    def _new_way(self) -> _Way:
+        upstream, addresses = self._new_upstream(), mirrors.Mirrors(self._order.source.addresses)
+        return _Way(
+            upstream,
+            addresses,
+            roots.RootSeeker(self._volume, self._clock, upstream, addresses, self._order),
+            upstreams.Reach(upstream, self._fetcher, addresses),
+        )
 
     def _new_upstream(self) -> upstreams.Upstream:
         wanted = self._order.source
@@ -207,34 +219,9 @@ class _Run:
 
         return deb.DebUpstream(wanted, self._fetcher, now)
 
-    def _fetch_root(self, upstream: upstreams.Upstream, former: upstreams.Former | None) -> upstreams.Root:
-        """The root; a signature that does not fit is read again, since upstreams replace the two one by one."""
-        self._order.progress(outcome.Progress(outcome.Phase.ROOT))
-        try:
-            root = upstream.fetch_root(former)
-        except failures.SignatureInvalidError:
-            self._pause()
-            root = upstream.fetch_root(None)
+    def _noted(self, root: upstreams.Root) -> upstreams.Root:
         self._warnings = root.warnings
         return root
-
-    def _root_after(
-        self, upstream: upstreams.Upstream, root: upstreams.Root, failure: errors.StationmasterError
-    ) -> upstreams.Root:
-        """The root that made what we read false; the failure itself when the root is still the same."""
-        self._pause()
-        present = self._fetch_root(upstream, None)
-        if present.generation == root.generation:
-            raise failure
-        guards.require_expected(present, self._order.expected)
-        return present
-
-    def _pause(self) -> None:
-        self._clock.sleep(self._order.policy.restart_pause.total_seconds())
-
-    def _require_not_older(self, root: upstreams.Root) -> None:
-        if self._order.expected is None:
-            guards.require_not_older(root, catalog.newest_header(self._volume, self._name), self._order.policy)
 
     def _held(self, generation: str | None) -> manifest.Header | None:
         """The generation when nothing is left to do for it: held, and shown where the engine publishes alone."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import failures, fetch, fileref, manifest, pool, transfer, upstream, volume
+from stationmaster.mirror import failures, fileref, manifest, pool, transfer, upstream, volume
 
 _METADATA = fileref.Kind.METADATA.value
 Told = Callable[[int], None]
@@ -21,15 +21,13 @@ class MetadataStager:
         self,
         files: host_files.Files,
         place: volume.Volume,
-        repository: upstream.Upstream,
-        fetcher: fetch.Fetcher,
+        reach: upstream.Reach,
         *,
         directory: Path,
     ) -> None:
         self._files = files
         self._volume = place
-        self._upstream = repository
-        self._fetcher = fetcher
+        self._reach = reach
         self._directory = directory
         self._tree = directory / "tree"
         self._lock = threading.Lock()
@@ -91,7 +89,7 @@ class MetadataStager:
             found = self._copy_held(ref, held, part)
             if found is None:
                 try:
-                    found = self._fetcher.fetch_file(self._upstream.metadata_addresses(ref), ref, part)
+                    found = self._reach.fetch_metadata(ref, part)
                 except failures.UnavailableError as exc:
                     if ref.is_optional and exc.is_absent:
                         return None

@@ -14,7 +14,18 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import catalog, failures, fetch, fileref, inspection, lock, manifest, remembered, upstream
+from stationmaster.mirror import (
+    catalog,
+    failures,
+    fetch,
+    fileref,
+    inspection,
+    lock,
+    manifest,
+    mirrors,
+    remembered,
+    upstream,
+)
 from stationmaster.mirror import volume as volumes
 from stationmaster.model import errors
 
@@ -110,13 +121,18 @@ class Repairer:
             yield self._volume.published(header.source) / entry.p
 
     def _fetched(self, source: str, entry: manifest.Entry) -> Path:
-        address = remembered.address_of(self._volume, source)
-        if address is None:
+        addresses = remembered.addresses_of(self._volume, source)
+        if not addresses:
             raise failures.UnavailableError(f"It is not known where {source} was synced from.", status=None)
         part = self._part(source, entry)
         self._files.remove(part)
         ref = fileref.FileRef(entry.p, entry.s, fileref.Checksum("sha256", entry.d), fileref.Kind(entry.k))
-        self._fetcher.fetch_file((upstream.join_address(address, fileref.quoted_path(entry.p)),), ref, part)
+        path = fileref.quoted_path(entry.p)
+
+        def ask(base: str, is_hurried: bool) -> str:  # noqa: FBT001 - the shape that ``first`` wants
+            return self._fetcher.fetch_file((upstream.join_address(base, path),), ref, part, is_hurried=is_hurried)
+
+        mirrors.Mirrors(addresses).first(ask)
         self._files.set_mode(part, 0o644)
         return part
 

@@ -17,6 +17,11 @@ class RetryPolicy:
     longest_wait: float = 120.0  # a Retry-After beyond it is taken as "not today"
 
 
+def hurried(policy: RetryPolicy) -> RetryPolicy:
+    """The policy where somebody else can be asked: one more try, since a single lost packet is no broken mirror."""
+    return dataclasses.replace(policy, attempts=min(2, policy.attempts), longest_wait=min(5.0, policy.longest_wait))
+
+
 @dataclasses.dataclass(frozen=True)
 class Fault:
     """What went wrong: an HTTP status, or None when no whole answer came."""

@@ -24,16 +24,17 @@ class RpmUpstream:
         self._source = wanted
         self._fetcher = fetcher
 
-    def fetch_root(self, former: upstream.Former | None) -> upstream.Root:
+    def fetch_root(self, base: str, former: upstream.Former | None, *, is_hurried: bool = False) -> upstream.Root:
         """repomd.xml and its detached signature, verified before anything in it is used."""
-        reader = upstream.RootReader(self._fetcher, self._source.url, former)
+        reader = upstream.RootReader(self._fetcher, base, former, is_hurried=is_hurried)
         document = reader.require(ROOT)
         signature = reader.read(SIGNATURE)
-        self._verify(document, signature)
+        self._verify(base, document, signature)
         documents = (document, signature) if signature else (document,)
         parsed = repomd.parse_repomd(document.content)
         refs = repomd.metadata_refs(parsed)
         return upstream.Root(
+            base=base,
             generation=upstream.generation_id(documents),
             timestamp=parsed.timestamp,
             documents=documents,
@@ -46,19 +47,17 @@ class RpmUpstream:
         """With repomd.xml.key, which some upstreams put there for clients; it proves nothing to us."""
         if len(root.documents) < 2:
             return root
-        key = upstream.RootReader(self._fetcher, self._source.url, None).read(KEY)
+        key = upstream.RootReader(self._fetcher, root.base).read(KEY)
         return dataclasses.replace(root, documents=(*root.documents, key)) if key else root
 
-    def metadata_addresses(self, ref: fileref.FileRef) -> tuple[str, ...]:
+    def metadata_paths(self, ref: fileref.FileRef) -> tuple[str, ...]:
         """Data files lie where repomd.xml says."""
-        return (upstream.join_address(self._source.url, fileref.quoted_path(ref.path)),)
+        return (fileref.quoted_path(ref.path),)
 
-    def content_addresses(self, path: str) -> tuple[str, ...]:
+    def content_paths(self, path: str) -> tuple[str, ...]:
         """A path that is URL-encoded already is asked for as clients do, as it stands; then as a plain file name."""
-        quoted = upstream.join_address(self._source.url, fileref.quoted_path(path))
-        if not fileref.is_encoded(path):
-            return (quoted,)
-        return (upstream.join_address(self._source.url, fileref.quoted_path(path).replace("%25", "%")), quoted)
+        quoted = fileref.quoted_path(path)
+        return (quoted.replace("%25", "%"), quoted) if fileref.is_encoded(path) else (quoted,)
 
     def content(self, root: upstream.Root, tree: Path) -> Iterator[fileref.FileRef]:
         """Packages and deltas."""
@@ -79,7 +78,7 @@ class RpmUpstream:
                 blocks = unpack.unpacked_blocks(tree / path, stated_size=data.open_size)
                 yield from parse(blocks, what=path)
 
-    def _verify(self, document: upstream.RootDocument, signature: upstream.RootDocument | None) -> None:
+    def _verify(self, base: str, document: upstream.RootDocument, signature: upstream.RootDocument | None) -> None:
         if not self._source.keys:
             return
         keyring = trust.load_keyring(self._source.keys)
@@ -87,11 +86,11 @@ class RpmUpstream:
             return
         if signature is None:
             raise failures.SignatureMissingError(
-                f"{self._source.url}{SIGNATURE} does not exist, but a key is pinned for {self._source.name}.",
+                f"{base}{SIGNATURE} does not exist, but a key is pinned for {self._source.name}.",
                 hint="The last good generation stays. Ask the upstream to sign repomd.xml, or leave out the key.",
             )
         trust.require_unexpired(keyring, self._now)
-        keyring.verify_detached(document.content, signature.content, what=self._source.url + ROOT)
+        keyring.verify_detached(document.content, signature.content, what=base + ROOT)
 
 
 def _warnings(refs: tuple[fileref.FileRef, ...]) -> tuple[str, ...]:

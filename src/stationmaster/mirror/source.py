@@ -17,15 +17,23 @@ class RpmSource:
 
     ``name`` is the directory name below ``published/``; ``keys`` are OpenPGP certificates (armored or binary, each may
     hold several) that ``repomd.xml.asc`` must verify against. Without keys the root document is taken unsigned.
+    ``mirrors`` are further base addresses with the same content, each asked for what those before fail to give.
     """
 
     name: str
     url: str
     keys: tuple[bytes, ...] = ()
+    mirrors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_name(self.name)
         object.__setattr__(self, "url", _base_address(self.url))
+        object.__setattr__(self, "mirrors", tuple(_base_address(one) for one in self.mirrors))
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All base addresses, in order of preference."""
+        return (self.url, *self.mirrors)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +41,7 @@ class DebSource:
     """Suites of one DEB archive, mirrored byte for byte; one generation covers all suites.
 
     ``url`` is the archive's base; a suite that ends in ``/`` is a flat repository, which has no components.
-    ``architectures`` may hold ``source`` and ``all``.
+    ``architectures`` may hold ``source`` and ``all``. ``mirrors``: as for an RPM source.
     """
 
     name: str
@@ -42,10 +50,12 @@ class DebSource:
     components: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ()
     keys: tuple[bytes, ...] = ()
+    mirrors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         _require_name(self.name)
         object.__setattr__(self, "url", _base_address(self.url))
+        object.__setattr__(self, "mirrors", tuple(_base_address(one) for one in self.mirrors))
         if not self.suites:
             raise errors.CallerError(f"The DEB source {self.name} names no suite.", hint="Name at least one suite.")
         if any(not is_flat(suite) for suite in self.suites) and not (self.components and self.architectures):
@@ -56,6 +66,11 @@ class DebSource:
         for word in (*self.suites, *self.components, *self.architectures):
             if not word or any(part == ".." for part in word.split("/")) or word.startswith("/") or " " in word:
                 raise errors.CallerError(f"{word!r} is no suite, component or architecture.", hint="Correct the name.")
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """All base addresses, in order of preference."""
+        return (self.url, *self.mirrors)
 
 
 Source = RpmSource | DebSource

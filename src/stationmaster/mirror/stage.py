@@ -15,7 +15,6 @@ from pathlib import Path
 from stationmaster.host import files as host_files
 from stationmaster.mirror import (
     failures,
-    fetch,
     fileref,
     guards,
     manifest,
@@ -59,7 +58,7 @@ class Stager:
         files: host_files.Files,
         place: volume.Volume,
         repository: upstream.Upstream,
-        fetcher: fetch.Fetcher,
+        reach: upstream.Reach,
         *,
         policy: outcome.SyncPolicy,
         threads: int,
@@ -68,7 +67,7 @@ class Stager:
         self._files = files
         self._volume = place
         self._upstream = repository
-        self._fetcher = fetcher
+        self._reach = reach
         self._policy = policy
         self._threads = threads
         self._progress = progress
@@ -105,7 +104,7 @@ class Stager:
     def _stage_metadata(
         self, source: str, root: upstream.Root, former: manifest.Header | None, directory: Path
     ) -> list[manifest.Entry]:
-        stager = metadata.MetadataStager(self._files, self._volume, self._upstream, self._fetcher, directory=directory)
+        stager = metadata.MetadataStager(self._files, self._volume, self._reach, directory=directory)
         held = metadata.held_metadata(self._volume, source, former.generation) if former else {}
         total = sum(ref.size or 0 for ref in root.metadata)
         told = _Counter(self._progress, outcome.Phase.METADATA, len(root.metadata), total)
@@ -165,7 +164,7 @@ class Stager:
     def _bring_package(self, incoming: Path, entry: manifest.Entry, checksum: fileref.Checksum) -> None:
         ref = fileref.FileRef(entry.p, entry.s if entry.s >= 0 else None, checksum, fileref.Kind(entry.k))
         part = incoming / f"{checksum.value}.part"
-        sha256 = self._fetcher.fetch_file(self._upstream.content_addresses(entry.p), ref, part)
+        sha256 = self._reach.fetch_content(ref, part)
         self._pool.admit(part, sha256, checksum)
 
     def _settled(self, entries: Iterable[manifest.Entry]) -> Iterator[manifest.Entry]:

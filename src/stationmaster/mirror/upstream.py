@@ -11,7 +11,7 @@ from urllib import parse
 
 import msgspec
 
-from stationmaster.mirror import failures, fetch, fileref
+from stationmaster.mirror import failures, fetch, fileref, mirrors
 
 ROOT_LIMIT = 32 << 20
 
@@ -25,8 +25,9 @@ class Validator(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True)
 
 @dataclasses.dataclass(frozen=True)
 class Former:
-    """The generation held now, as far as asking for its successor needs it."""
+    """The generation held now, as far as asking for its successor at ``base`` needs it."""
 
+    base: str
     generation: str
     tree: Path
     validators: Mapping[str, Validator]
@@ -42,8 +43,9 @@ class RootDocument:
 
 @dataclasses.dataclass(frozen=True)
 class Root:
-    """A verified root: what it is made of, what it names directly, and when the upstream made it."""
+    """A verified root: what it is made of, what it names directly, when the upstream made it, and where it was read."""
 
+    base: str
     generation: str
     timestamp: int
     documents: tuple[RootDocument, ...]
@@ -57,20 +59,20 @@ class Upstream(Protocol):
 
     format: str
 
-    def fetch_root(self, former: Former | None) -> Root:
-        """The verified root; conditional when ``former`` is given."""
+    def fetch_root(self, base: str, former: Former | None, *, is_hurried: bool = False) -> Root:
+        """The verified root at one base address; conditional when ``former`` is given."""
         ...
 
     def complete_root(self, root: Root) -> Root:
         """The root with companions that a no-op does not ask for."""
         ...
 
-    def metadata_addresses(self, ref: fileref.FileRef) -> tuple[str, ...]:
-        """Where to fetch a metadata file, in order of preference."""
+    def metadata_paths(self, ref: fileref.FileRef) -> tuple[str, ...]:
+        """Where below a base address to fetch a metadata file, in order of preference; quoted."""
         ...
 
-    def content_addresses(self, path: str) -> tuple[str, ...]:
-        """Where to fetch a package, in order of preference."""
+    def content_paths(self, path: str) -> tuple[str, ...]:
+        """Where below a base address to fetch a package, in order of preference; quoted."""
         ...
 
     def content(self, root: Root, tree: Path) -> Iterator[fileref.FileRef]:
@@ -78,12 +80,39 @@ class Upstream(Protocol):
         ...
 
 
+class Reach:
+    """Brings files from whichever base address gives them."""
+
+    def __init__(self, repository: Upstream, fetcher: fetch.Fetcher, addresses: mirrors.Mirrors) -> None:
+        self._upstream = repository
+        self._fetcher = fetcher
+        self._mirrors = addresses
+
+    def fetch_metadata(self, ref: fileref.FileRef, part: Path) -> str:
+        """Bring a metadata file to ``part``, checked; returns its sha256."""
+        return self._fetch(self._upstream.metadata_paths(ref), ref, part)
+
+    def fetch_content(self, ref: fileref.FileRef, part: Path) -> str:
+        """Bring a package to ``part``, checked; returns its sha256."""
+        return self._fetch(self._upstream.content_paths(ref.path), ref, part)
+
+    def _fetch(self, paths: tuple[str, ...], ref: fileref.FileRef, part: Path) -> str:
+        def ask(base: str, is_hurried: bool) -> str:  # noqa: FBT001 - the shape that ``first`` wants
+            urls = [join_address(base, path) for path in paths]
+            return self._fetcher.fetch_file(urls, ref, part, is_hurried=is_hurried)
+
+        return self._mirrors.first(ask)
+
+
 class RootReader:
     """Fetches root documents, conditional where that is safe."""
 
-    def __init__(self, fetcher: fetch.Fetcher, base: str, former: Former | None) -> None:
+    def __init__(
+        self, fetcher: fetch.Fetcher, base: str, former: Former | None = None, *, is_hurried: bool = False
+    ) -> None:
         self._fetcher = fetcher
-        self._base = base
+        self._is_hurried = is_hurried
+        self.base = base
         self._former = former
         self.validators: dict[str, Validator] = {}
 
@@ -93,9 +122,10 @@ class RootReader:
         held = self._held(path) if known else None
         try:
             answer = self._fetcher.fetch_document(
-                self._base + fileref.quoted_path(path),
+                self.base + fileref.quoted_path(path),
                 limit=ROOT_LIMIT,
                 headers=_condition(known) if known and held is not None else {},
+                is_hurried=self._is_hurried,
             )
         except failures.UnavailableError as exc:
             if exc.is_absent:
@@ -113,7 +143,7 @@ class RootReader:
         document = self.read(path)
         if document is None:
             raise failures.UnavailableError(
-                f"{self._base}{path} does not exist: there is no such repository at this address.",
+                f"{self.base}{path} does not exist: there is no such repository at this address.",
                 hint="Check the address, and the suite for a DEB archive.",
                 status=404,
             )

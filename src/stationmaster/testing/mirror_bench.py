@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+from collections.abc import Mapping
 from pathlib import Path
 
 from stationmaster.host import files as host_files
@@ -28,6 +29,7 @@ class Bench:
         name: str = "src",
         *,
         keys: tuple[bytes, ...] = (),
+        mirrors: tuple[str, ...] = (),
         publish_alone: bool = True,
         expected_generation: str | None = None,
         policy: outcome.SyncPolicy | None = None,
@@ -35,7 +37,7 @@ class Bench:
         """Sync the site as an RPM repository."""
         return self.engine.sync(
             self.volume,
-            source.RpmSource(name, BASE, keys),
+            source.RpmSource(name, BASE, keys, mirrors),
             publish_alone=publish_alone,
             expected_generation=expected_generation,
             policy=policy,
@@ -48,10 +50,11 @@ class Bench:
         components: tuple[str, ...] = ("main",),
         architectures: tuple[str, ...] = ("amd64",),
         keys: tuple[bytes, ...] = (),
+        mirrors: tuple[str, ...] = (),
         policy: outcome.SyncPolicy | None = None,
     ) -> outcome.SyncOutcome:
         """Sync the site as a DEB archive, by the name ``src``, too."""
-        wanted = source.DebSource("src", BASE, suites, components, architectures, keys)
+        wanted = source.DebSource("src", BASE, suites, components, architectures, keys, mirrors)
         return self.engine.sync(self.volume, wanted, policy=policy)
 
     def published(self, name: str = "src") -> dict[str, bytes]:
@@ -74,8 +77,14 @@ def tree_of(directory: Path) -> dict[str, bytes]:
     return found
 
 
-def make_bench(root: Path, site: simulated_upstream.Site, *, files: host_files.Files | None = None) -> Bench:
-    """An engine of one thread, so that its effects come in one order."""
+def make_bench(
+    root: Path,
+    site: simulated_upstream.Site,
+    *,
+    files: host_files.Files | None = None,
+    further: Mapping[str, simulated_upstream.Site] | None = None,
+) -> Bench:
+    """An engine of one thread, so that its effects come in one order; ``further`` sites by their base addresses."""
     clock = manual_clock.ManualClock()
     real = crashing_files.CrashingFiles()  # never crashes, and does not wait for the disk
     try:
@@ -83,7 +92,7 @@ def make_bench(root: Path, site: simulated_upstream.Site, *, files: host_files.F
     except failures.NotAVolumeError:
         volume.init_volume(real, root, clock)
         place = volume.open_volume(files or real, root)
-    http = simulated_upstream.MemoryHttp({BASE: site}, wait=clock.sleep)
+    http = simulated_upstream.MemoryHttp({BASE: site, **(further or {})}, wait=clock.sleep)
     policy = exchange.FetchPolicy(retry=retry.RetryPolicy(attempts=3, first_delay=0.1))
     machine = engine.Engine(files or real, http, clock, jitter=random.Random(1), connections=1, fetch_policy=policy)
     return Bench(site, place, clock, machine, root)
