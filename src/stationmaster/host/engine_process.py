@@ -237,11 +237,15 @@ class EngineProcess:
 
     def _wait_for_end(self, pids: frozenset[int], *, seconds: float) -> bool:
         end = self._clock.monotonic() + seconds
-        while any(self._processes.program(pid) == self._engine.program for pid in pids):
+        while any(self._is_left(pid) for pid in pids):
             if self._clock.monotonic() > end:
                 return False
             self._clock.sleep(_PAUSE)
         return True
+
+    def _is_left(self, pid: int) -> bool:
+        """Whether the engine's process is there, be it dying; another program may have its number by now."""
+        return self._processes.program(pid) in (self._engine.program, None) and not self._processes.has_ended(pid)
 
 
 def telling_words(output: str) -> str:

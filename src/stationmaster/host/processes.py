@@ -28,6 +28,18 @@ class Processes:
         except OSError:
             return None
 
+    def has_ended(self, pid: int) -> bool:
+        """Whether nothing of it is left, its sockets included.
+
+        A dying process loses its program first and its descriptors later, thread by thread: one that seems to run no
+        program may still listen. A thread that is gone or a zombie has let go of them.
+        """
+        try:
+            threads = list((_PROC / str(pid) / "task").iterdir())
+        except OSError:
+            return True
+        return not any(_is_living(int(thread.name)) for thread in threads)
+
     def arguments(self, pid: int) -> tuple[str, ...]:
         """Its command line, also where the program wrote a title of its own over it; empty when it is gone."""
         try:

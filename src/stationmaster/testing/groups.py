@@ -113,6 +113,15 @@ class Group:
         self.node.follower.poll()
         self.node.tick()
 
+    def settles(self, condition: Callable[[], bool], seconds: float = 8.0) -> bool:
+        """Whether it comes true in time while the balancer looks again and again, as it does when it runs."""
+
+        def look() -> bool:
+            self.node.tick()
+            return condition()
+
+        return wait_until(look, seconds)
+
     def fetch(self, path: str = LIST, *, source: str = CLIENT) -> loopback.Answer:
         """Over the mirror's HTTP port."""
         return loopback.fetch(self.ports["http"], path, source=source)

@@ -39,18 +39,16 @@ def test_a_drain_is_told_without_a_reload_and_outlives_a_restart(group: groups.G
     other = "second" if drained == "first" else "first"
     with groups.load(lambda: get(group)) as tally:
         group.say(groups.view_of(group.stations, group.ports, {drained: "DRAINING", other: "IN_ROTATION"}))
-        assert {group.served_by() for _ in range(10)} == {other}
+        assert group.settles(lambda: {group.served_by() for _ in range(10)} == {other})
     assert tally.failures == []
     assert workers(group) == first_workers
-    text = (group.state / "haproxy.cfg").read_text()
-    assert text.count("weight 0 check") == 3
+    assert text_of(group).count("weight 0 check") == 3
     # The next HAProxy knows it, too, and the one after the drain has ended takes part again.
-    time.sleep(1.1)
     group.node.keeper.restart_wedged()
-    group.node.tick()
-    assert groups.wait_until(lambda: group.served_by() == other)
+    assert not any(processes.Processes().listening_sockets(port) for port in group.ports.values())
+    assert group.settles(lambda: group.served_by() == other)
     group.say(groups.view_of(group.stations, group.ports))
-    assert groups.wait_until(lambda: group.served_by() == drained)
+    assert group.settles(lambda: group.served_by() == drained)
 
 
 def test_stations_come_and_go_without_a_refused_connection(group: groups.Group) -> None:
@@ -79,10 +77,13 @@ def test_a_frozen_station_stays_out_over_a_reload(group: groups.Group) -> None:
     assert groups.wait_until(lambda: "UP" not in status(group, "proxy", lost.name))
     elsewhere = dataclasses.replace(group.node._settings, bind="127.0.0.4")
     group.node._settings = elsewhere
-    group.node.tick()
-    assert group.node.problem is None
+    assert group.settles(lambda: group.node.problem is None and "bind 127.0.0.4:" in text_of(group))
     assert "DOWN" in status(group, "proxy", lost.name)
     assert not (group.state / "servers.state").exists()
+
+
+def text_of(group: groups.Group) -> str:
+    return (group.state / "haproxy.cfg").read_text()
 
 
 def status(group: groups.Group, backend: str, server: str) -> str:
@@ -103,11 +104,9 @@ def test_with_the_hub_away_all_goes_on_also_over_our_own_restart(group: groups.G
     group.node.tick()
     assert (group.node.keeper.pid(), workers(group)) == (pid, former_workers)
     # One that starts after HAProxy died as well starts it from what the hub said last.
-    time.sleep(1.1)
     group.node.keeper.restart_wedged()
     group.node = group.make_node()
-    group.node.tick()
-    assert groups.wait_until(lambda: group.fetch().status == 200)
+    assert group.settles(lambda: group.fetch().status == 200)
 
 
 def test_a_hub_that_lost_its_stations_takes_nothing_away(group: groups.Group) -> None:
@@ -148,7 +147,7 @@ def test_a_taken_port_is_named_and_the_former_configuration_stays(group: groups.
     try:
         assert groups.wait_until(lambda: loopback.fetch(taken, "/").status == 200)
         group.say(groups.view_of(group.stations, {**group.ports, "proxy": taken}))
-        assert group.node.problem is not None
+        assert group.settles(lambda: group.node.problem is not None)
         assert f"port {taken} by python3" in str(group.node.problem)
         get(group)
     finally:
@@ -201,9 +200,8 @@ def test_rendered_haproxy_serves_alone(group: groups.Group, tmp_path: Path) -> N
 @pytest.mark.parametrize("text", ["", "{", '{"hostname":1}'])
 def test_a_damaged_view_is_as_none(group: groups.Group, text: str) -> None:
     (group.state / "view.json").write_text(text)
-    node = group.make_node()
-    node.tick()
-    get(group)
+    group.node = group.make_node()
+    assert group.settles(lambda: group.fetch().status == 200)
 
 
 def test_engine_files_stay_in_the_state_directory(group: groups.Group) -> None:
