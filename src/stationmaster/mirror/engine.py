@@ -134,6 +134,8 @@ class _Run:
         if held is not None:
             return self._done(outcome.State.UNCHANGED, held)
         way = self._new_way()
+        if (held := self._held(way.seeker.read_list())) is not None:
+            return self._done(outcome.State.UNCHANGED, held)
         root = self._noted(way.seeker.first())
         if (held := self._held(root.generation)) is not None:
             return self._done(outcome.State.UNCHANGED, held)
@@ -203,7 +205,7 @@ class _Run:
         return _Way(
             upstream,
             addresses,
-            roots.RootSeeker(self._volume, self._clock, upstream, addresses, self._order),
+            roots.RootSeeker(self._volume, self._clock, upstream, addresses, self._order, self._fetcher),
             upstreams.Reach(upstream, self._fetcher, addresses),
         )
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import copy
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from stationmaster.mirror import failures
@@ -37,6 +37,12 @@ class Mirrors:
                 tuple(base for base in self.bases if base in self._aside),
             )
 
+    def reset(self, bases: Iterable[str]) -> None:
+        """Begin anew with these addresses."""
+        with self._lock:
+            self.bases = tuple(dict.fromkeys(bases))
+        self.forgive()
+
     def forgive(self) -> None:
         """Ask all again: the upstream changed, and what was wrong may be right now."""
         with self._lock:
@@ -48,6 +54,12 @@ class Mirrors:
         with self._lock:
             if len(self.bases) > 1:
                 self._aside.setdefault(base, why)
+
+    def readmit(self, bases: Iterable[str]) -> None:
+        """Ask these like the others again."""
+        with self._lock:
+            for base in bases:
+                self._aside.pop(base, None)
 
     def first(self, ask: Callable[[str, bool], _Result]) -> _Result:
         """What the first address gives for which ``ask`` does not raise an UpstreamError, else an error naming each.

@@ -9,6 +9,7 @@ from stationmaster.model import errors
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,199}")
 _WEB_ADDRESS = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?", re.IGNORECASE)
+_LIST_ADDRESS = re.compile(r"https?://[^/\s?#]+(/[^\s#]*)?", re.IGNORECASE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -17,23 +18,32 @@ class RpmSource:
 
     ``name`` is the directory name below ``published/``; ``keys`` are OpenPGP certificates (armored or binary, each may
     hold several) that ``repomd.xml.asc`` must verify against. Without keys the root document is taken unsigned.
-    ``mirrors`` are further base addresses with the same content, each asked for what those before fail to give.
+    ``mirrors`` are further base addresses with the same content, each asked for what those before fail to give;
+    ``mirrorlist`` or ``metalink`` is the address of a list of more. With a list ``url`` may be empty.
     """
 
     name: str
     url: str
     keys: tuple[bytes, ...] = ()
     mirrors: tuple[str, ...] = ()
+    mirrorlist: str = ""
+    metalink: str = ""
 
     def __post_init__(self) -> None:
         _require_name(self.name)
-        object.__setattr__(self, "url", _base_address(self.url))
+        if self.mirrorlist and self.metalink:
+            raise errors.CallerError(f"{self.name} has a mirrorlist and a metalink.", hint="Give one of the two.")
+        for one in (self.mirrorlist, self.metalink):
+            if one and not _LIST_ADDRESS.fullmatch(one):
+                raise errors.CallerError(f"{one!r} is no http or https address of a list.", hint="Correct it.")
+        if self.url or not (self.mirrorlist or self.metalink):
+            object.__setattr__(self, "url", _base_address(self.url))
         object.__setattr__(self, "mirrors", tuple(_base_address(one) for one in self.mirrors))
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        """All base addresses, in order of preference."""
-        return (self.url, *self.mirrors)
+        """The base addresses that are known without asking, in order of preference."""
+        return tuple(one for one in (self.url, *self.mirrors) if one)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,10 +99,19 @@ def _require_name(name: str) -> None:
         )
 
 
-def _base_address(url: str) -> str:
+def is_base_address(url: str) -> bool:
+    """Whether it can be the base of a repository: http or https, without query and fragment."""
+    return _WEB_ADDRESS.fullmatch(url) is not None
+
+
+def with_slash(url: str) -> str:
     """The address with one slash at its end."""
-    if not _WEB_ADDRESS.fullmatch(url):
+    return url.rstrip("/") + "/"
+
+
+def _base_address(url: str) -> str:
+    if not is_base_address(url):
         raise errors.CallerError(
             f"{url!r} is no http or https base address of a repository.", hint="Give it like http://host/path/."
         )
-    return url.rstrip("/") + "/"
+    return with_slash(url)
