@@ -30,7 +30,7 @@ class RpmSource:
     metalink: str = ""
 
     def __post_init__(self) -> None:
-        _require_name(self.name)
+        require_name(self.name)
         if self.mirrorlist and self.metalink:
             raise errors.CallerError(f"{self.name} has a mirrorlist and a metalink.", hint="Give one of the two.")
         for one in (self.mirrorlist, self.metalink):
@@ -63,7 +63,7 @@ class DebSource:
     mirrors: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require_name(self.name)
+        require_name(self.name)
         object.__setattr__(self, "url", _base_address(self.url))
         object.__setattr__(self, "mirrors", tuple(_base_address(one) for one in self.mirrors))
         if not self.suites:
@@ -91,7 +91,8 @@ def is_flat(suite: str) -> bool:
     return suite.endswith("/")
 
 
-def _require_name(name: str) -> None:
+def require_name(name: str) -> None:
+    """CallerError unless the name can name a source."""
     if not _NAME.fullmatch(name):
         raise errors.CallerError(
             f"{name!r} cannot name a source: it becomes a directory name.",
