@@ -87,7 +87,7 @@ class Engine:
             policy=self._fetch_policy,
             shared=self._limits,
         )
-        wanted = order.Order(source, progress, publish_alone, expected_generation, policy or outcome.SyncPolicy())
+        wanted = order.Order(source, progress, publish_alone, expected_generation, policy or outcome.SyncPolicy(), stop)
         run = _Run(self._files, volume, self._clock, fetcher, wanted, self._connections)
         try:
             with failures.translated_os_errors(volume.root):
@@ -140,9 +140,9 @@ class _Run:
         if (held := self._held(root.generation)) is not None:
             return self._done(outcome.State.UNCHANGED, held)
         self._volume.require()  # the root took its time; the lock makes directories
-        with lock.SourceLock(self._files, self._volume.control, self._name, clock=self._clock) as self._lock:
-            if lock.is_cleaning(self._volume.control):
-                raise failures.SyncRunningError("The volume is being cleaned.", hint="Run again in a while.")
+        watch = lock.Watch(self._clock, self._order.stop, self._tell)
+        with lock.SourceLock(self._files, self._volume.control, self._name, watch=watch) as self._lock:
+            lock.require_no_cleaning(self._volume.control, watch)
             return self._sync_locked(way, root)
 
     def failed(self, error: errors.StationmasterError) -> outcome.SyncOutcome:
@@ -220,6 +220,9 @@ class _Run:
         from stationmaster.mirror import deb
 
         return deb.DebUpstream(wanted, self._fetcher, now)
+
+    def _tell(self, note: str) -> None:
+        self._order.progress(outcome.Progress(outcome.Phase.ROOT, note=note))
 
     def _noted(self, root: upstreams.Root) -> upstreams.Root:
         self._warnings = root.warnings

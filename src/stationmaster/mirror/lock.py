@@ -2,19 +2,23 @@
 
 The holder is the owner of the highest record. Taking over means making the next number, which only one can; a record
 is never replaced by another's, so a taker that wakes late finds its number taken, or itself below a newer one.
-A record whose process is provably gone (this host, another boot or no such process) does not hold.
+A record whose process is provably gone (this kernel's run, and no such process) does not hold. Host names prove
+nothing, since clones share them: hosts are told apart by the kernel's boot id, so a restarted host is another one, too.
 
-The holder raises a counter in its record every ten seconds. What cannot be judged from here (another host's record) is
-watched, by the taker's own clock, since two hosts' clocks prove nothing: a record that did not change for two minutes
-(an NFS client may show a former state for one) does not hold. A holder that was so slow finds a newer number before it
-publishes, and stops.
+The holder raises a counter in its record every ten seconds. What cannot be judged from here (another kernel's record)
+is watched, by the taker's own clock, since two hosts' clocks prove nothing: a record that did not change for two
+minutes (an NFS client may show a former state for one) does not hold. A holder that was so slow finds a newer number
+before it publishes, and stops.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import enum
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -27,12 +31,15 @@ from stationmaster.mirror import failures
 
 LAPSE_SECONDS = 120
 _RENEWAL_SECONDS = 10
-_WATCH_SECONDS = 2
+_WATCH_SECONDS = 0.5
 CLEANING = ":clean"  # no source can have this name
 
 
 class Owner(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Who made a record; ``started`` is the process's start in clock ticks since boot, ``space`` its pid namespace."""
+    """Who made a record; ``host`` is for people, ``boot`` tells hosts apart.
+
+    ``started`` is the process's start in clock ticks since boot, ``space`` its pid namespace.
+    """
 
     host: str
     boot: str
@@ -43,15 +50,49 @@ class Owner(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     renewals: int = 0
 
 
+class Judgement(enum.Enum):
+    """What can be said of a record from here."""
+
+    HOLDING = enum.auto()
+    GONE = enum.auto()
+    UNKNOWN = enum.auto()  # another kernel wrote it, or a process in another pid namespace
+
+
+def _tell_nobody(_: str) -> None:
+    """The listener of those who do not listen."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """Watches a record that cannot be judged from here; ``told`` hears why it takes so long, ``stop`` ends it."""
+
+    clock: clocks.Clock
+    stop: threading.Event = dataclasses.field(default_factory=threading.Event)
+    told: Callable[[str], None] = _tell_nobody
+
+    def has_lapsed(self, directory: Path, number: int, seen: Owner) -> bool:
+        """True when nobody renewed it for all the time."""
+        self.told(
+            f"{_named(seen)} was writing here and cannot be judged from this host: its record is watched for up to "
+            f"{LAPSE_SECONDS} s"
+        )
+        end = self.clock.monotonic() + LAPSE_SECONDS
+        while self.clock.monotonic() < end:
+            if self.stop.is_set():
+                raise failures.StoppedError("The sync was stopped.", hint="The next run resumes where it ended.")
+            self.clock.sleep(_WATCH_SECONDS)
+            if highest_record(directory) != (number, seen):
+                return False
+        return True
+
+
 class SourceLock:
     """Held from ``acquire`` until ``release``; a context manager."""
 
-    def __init__(
-        self, files: host_files.Files, control: Path, source: str, *, clock: clocks.Clock | None = None
-    ) -> None:
-        """Without a ``clock`` other hosts' records are believed for ever."""
+    def __init__(self, files: host_files.Files, control: Path, source: str, *, watch: Watch | None = None) -> None:
+        """Without a ``watch`` other hosts' records are believed for ever."""
         self._files = files
-        self._clock = clock
+        self._watch = watch
         self._is_over = threading.Event()
         self._writing = threading.Lock()
         self._directory = control / "locks" / source
@@ -69,7 +110,7 @@ class SourceLock:
         """Become the one writer, or raise SyncRunningError that names the other."""
         self._files.make_directory(self._directory)
         highest, owner = highest_record(self._directory)
-        if owner is not None and is_holding(owner) and not self._has_lapsed(highest, owner):
+        if owner is not None and _is_held(self._directory, highest, owner, self._watch):
             raise self._refusal(owner)
         record = self._directory / str(highest + 1)
         if not self._files.create_exclusive(record, msgspec.json.encode(_myself())):
@@ -90,17 +131,6 @@ class SourceLock:
         newest, owner = highest_record(self._directory)
         if self._record is not None and str(newest) != self._record.name:
             raise self._refusal(owner)
-
-    def _has_lapsed(self, number: int, seen: Owner) -> bool:
-        """Watch a record that only its own host can judge; True when nobody renewed it for all the time."""
-        if self._clock is None or seen.host == network.host_name():
-            return False
-        end = self._clock.monotonic() + LAPSE_SECONDS
-        while self._clock.monotonic() < end:
-            self._clock.sleep(_WATCH_SECONDS)
-            if highest_record(self._directory) != (number, seen):
-                return False
-        return True
 
     def _renew(self, record: Path) -> None:
         """In its own thread until the release; a record that cannot be written now is tried again later."""
@@ -125,7 +155,7 @@ class SourceLock:
             self._record = None
 
     def _refusal(self, owner: Owner | None) -> failures.SyncRunningError:
-        who = f"process {owner.pid} on {owner.host}" if owner else "another process"
+        who = _named(owner) if owner else "another process"
         return failures.SyncRunningError(
             f"The source {self._source} is being written on this volume by {who}.",
             hint=f"Wait for it. A host that is gone loses its place {LAPSE_SECONDS} s after its last renewal.",
@@ -142,10 +172,14 @@ def live_locks(control: Path) -> list[str]:
     return held
 
 
-def is_cleaning(control: Path) -> bool:
-    """Whether somebody removes content from the volume now; both sides make their record first, then look."""
-    owner = highest_record(control / "locks" / CLEANING)[1]
-    return owner is not None and is_holding(owner)
+def require_no_cleaning(control: Path, watch: Watch | None = None) -> None:
+    """Raise SyncRunningError when somebody removes content now; both sides make their record first, then look."""
+    directory = control / "locks" / CLEANING
+    number, owner = highest_record(directory)
+    if owner is not None and _is_held(directory, number, owner, watch):
+        raise failures.SyncRunningError(
+            f"The volume is being cleaned by {_named(owner)}.", hint="Run again in a while."
+        )
 
 
 def highest_record(directory: Path) -> tuple[int, Owner | None]:
@@ -160,15 +194,29 @@ def highest_record(directory: Path) -> tuple[int, Owner | None]:
 
 
 def is_holding(owner: Owner) -> bool:
-    """Whether a record still holds. What cannot be judged from here (another host) is believed."""
+    """Whether a record may still hold: what cannot be judged from here is believed."""
+    return judge(owner) is not Judgement.GONE
+
+
+def judge(owner: Owner) -> Judgement:
+    """What this process can know of a record's owner."""
     if owner.is_released:
-        return False
+        return Judgement.GONE
     me = _myself()
-    if owner.host != me.host:
-        return True
-    if owner.boot != me.boot:
-        return False
-    return owner.space != me.space or _start_of(owner.pid) == owner.started
+    if (owner.boot, owner.space) != (me.boot, me.space) or not me.boot:
+        return Judgement.UNKNOWN
+    return Judgement.HOLDING if _start_of(owner.pid) == owner.started else Judgement.GONE
+
+
+def _is_held(directory: Path, number: int, owner: Owner, watch: Watch | None) -> bool:
+    judgement = judge(owner)
+    if judgement is not Judgement.UNKNOWN or watch is None:
+        return judgement is not Judgement.GONE
+    return not watch.has_lapsed(directory, number, owner)
+
+
+def _named(owner: Owner) -> str:
+    return f"process {owner.pid} on {owner.host}"
 
 
 def _numbers(directory: Path) -> list[int]:

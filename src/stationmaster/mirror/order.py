@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 from stationmaster.mirror import outcome, source
 
@@ -16,3 +17,4 @@ class Order:
     is_alone: bool
     expected: str | None
     policy: outcome.SyncPolicy
+    stop: threading.Event = dataclasses.field(default_factory=threading.Event)

@@ -29,13 +29,17 @@ class Phase(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Progress:
-    """How far a phase is. Bytes are verified bytes of this run; totals are 0 while they are not known."""
+    """How far a phase is. Bytes are verified bytes of this run; totals are 0 while they are not known.
+
+    ``note``: what is being waited for, in words.
+    """
 
     phase: Phase
     files_done: int = 0
     files_total: int = 0
     bytes_done: int = 0
     bytes_total: int = 0
+    note: str = ""
 
 
 Listener = Callable[[Progress], None]

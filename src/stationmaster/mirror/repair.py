@@ -62,8 +62,7 @@ class Repairer:
         by_source = itertools.groupby(sorted(findings, key=lambda one: one.source), key=lambda one: one.source)
         for source, group in by_source:
             with lock.SourceLock(self._files, self._volume.control, source):
-                if lock.is_cleaning(self._volume.control):
-                    raise failures.SyncRunningError("The volume is being cleaned.", hint="Run again in a while.")
+                lock.require_no_cleaning(self._volume.control)
                 done += self._source(source, list(group))
         self._files.sync_file_system(self._volume.root)
         return done

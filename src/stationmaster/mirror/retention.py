@@ -88,7 +88,7 @@ class Cleaner:
     def clean(self) -> Iterator[Verdict]:
         """One verdict per generation, site, left download and unreferenced content."""
         self._volume.require()
-        with lock.SourceLock(self._files, self._volume.control, lock.CLEANING, clock=self._clock):
+        with lock.SourceLock(self._files, self._volume.control, lock.CLEANING, watch=lock.Watch(self._clock)):
             busy = set(lock.live_locks(self._volume.control)) - {lock.CLEANING}
             dropped: set[tuple[str, str]] = set()
             for source in catalog.list_sources(self._volume):

@@ -37,8 +37,9 @@ def leave(control: Path, number: int, **changes: object) -> None:
         ({"is_released": True}, True),
         ({"started": "1"}, True),  # the number belongs to another process by now
         ({"pid": 2**22 + 1}, True),  # beyond any pid
-        ({"boot": "another"}, True),
-        ({"host": "elsewhere", "pid": 1}, False),  # cannot be judged from here
+        ({"host": "renamed"}, False),
+        ({"boot": "another"}, False),  # cannot be judged from here: a restart, or another host of the same name
+        ({"host": "elsewhere", "boot": "another", "pid": 1}, False),
         ({"space": "pid:[1]", "started": "1"}, False),  # a container's pids are not ours
     ],
 )
@@ -73,26 +74,26 @@ class _Watcher(manual_clock.ManualClock):
 
 
 def test_a_dead_hosts_record_is_taken_over_after_a_stated_time_without_renewal(control: Path) -> None:
-    leave(control, 3, host="elsewhere")
+    leave(control, 3, host="elsewhere", boot="another")
     clock = manual_clock.ManualClock()
-    with lock.SourceLock(FILES, control, "src", clock=clock):
+    with lock.SourceLock(FILES, control, "src", watch=lock.Watch(clock)):
         assert clock.monotonic() >= 1000 + lock.LAPSE_SECONDS
         assert [entry.name for entry in (control / "locks" / "src").iterdir()] == ["4"]
 
 
 @pytest.mark.parametrize("change", [{"renewals": 1}, {"is_released": True}])
 def test_a_living_hosts_record_is_respected_however_late_it_renews(control: Path, change: dict[str, object]) -> None:
-    leave(control, 3, host="elsewhere")
-    clock = _Watcher(lambda nap: leave(control, 3, host="elsewhere", **change) if nap == 59 else None)
+    leave(control, 3, host="elsewhere", boot="another")
+    clock = _Watcher(lambda nap: leave(control, 3, host="elsewhere", boot="another", **change) if nap == 239 else None)
     with pytest.raises(failures.SyncRunningError, match="elsewhere"):
-        lock.SourceLock(FILES, control, "src", clock=clock).acquire()
+        lock.SourceLock(FILES, control, "src", watch=lock.Watch(clock)).acquire()
 
 
 def test_a_process_of_this_host_is_judged_at_once(control: Path) -> None:
     leave(control, 3)
     clock = manual_clock.ManualClock()
     with pytest.raises(failures.SyncRunningError):
-        lock.SourceLock(FILES, control, "src", clock=clock).acquire()
+        lock.SourceLock(FILES, control, "src", watch=lock.Watch(clock)).acquire()
     assert clock.monotonic() == 1000
 
 
@@ -111,7 +112,7 @@ def test_the_holder_renews_until_it_releases(control: Path, monkeypatch: pytest.
 
 def test_a_holder_that_was_too_slow_is_stopped(control: Path) -> None:
     with lock.SourceLock(FILES, control, "src") as held:
-        leave(control, 2, host="elsewhere")
+        leave(control, 2, host="elsewhere", boot="another")
         with pytest.raises(failures.SyncRunningError, match="elsewhere"):
             held.require()
 
@@ -124,7 +125,7 @@ def test_an_unreadable_record_does_not_hold_for_ever(control: Path) -> None:
 
 
 def test_of_many_takers_one_wins(control: Path) -> None:
-    leave(control, 7, boot="before")
+    leave(control, 7, started="1")
     won: list[int] = []
     barrier = threading.Barrier(12)
 
@@ -145,7 +146,7 @@ def test_of_many_takers_one_wins(control: Path) -> None:
 
 
 def test_a_taker_that_wakes_late_finds_a_newer_holder(control: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    leave(control, 1, boot="before")
+    leave(control, 1, started="1")
     late = lock.SourceLock(FILES, control, "src")
     honest = lock.highest_record
     seen = honest(control / "locks" / "src")
@@ -160,3 +161,35 @@ def test_a_taker_that_wakes_late_finds_a_newer_holder(control: Path, monkeypatch
         late.acquire()
     assert honest(control / "locks" / "src")[0] == 4
     assert os.getpid()
+
+
+def test_a_host_of_the_same_name_is_another_host(control: Path) -> None:
+    """Cloned machines share a name; what this one would call a restart of its own may be a living writer."""
+    leave(control, 3, boot="of the clone", pid=2**22 + 1)
+    clock = _Watcher(lambda nap: leave(control, 3, boot="of the clone", renewals=nap // 40))
+    with pytest.raises(failures.SyncRunningError, match="process"):
+        lock.SourceLock(FILES, control, "src", watch=lock.Watch(clock)).acquire()
+
+
+def test_who_waits_is_told_why_and_can_be_stopped(control: Path) -> None:
+    leave(control, 3, host="elsewhere", boot="another")
+    told: list[str] = []
+    stop = threading.Event()
+    clock = _Watcher(lambda nap: stop.set() if nap == 5 else None)
+    with pytest.raises(failures.StoppedError):
+        lock.SourceLock(FILES, control, "src", watch=lock.Watch(clock, stop, told.append)).acquire()
+    assert len(told) == 1
+    assert "elsewhere" in told[0]
+    assert clock.monotonic() < 1000 + lock.LAPSE_SECONDS
+
+
+def test_a_cleaner_whose_host_died_does_not_stop_syncs_for_ever(control: Path) -> None:
+    directory = control / "locks" / lock.CLEANING
+    directory.mkdir()
+    owner = msgspec.structs.replace(lock._myself(), host="elsewhere", boot="another")
+    (directory / "1").write_bytes(msgspec.json.encode(owner))
+    with pytest.raises(failures.SyncRunningError, match="elsewhere"):
+        lock.require_no_cleaning(control)
+    clock = manual_clock.ManualClock()
+    lock.require_no_cleaning(control, lock.Watch(clock))
+    assert clock.monotonic() >= 1000 + lock.LAPSE_SECONDS
