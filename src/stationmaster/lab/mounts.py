@@ -1,4 +1,8 @@
-"""Mounts of a lab: recorded before they are made, taken down in reverse. Also volumes that can be filled and lost."""
+"""Mounts of a lab: recorded before they are made, taken down in reverse. Also volumes and what happens to volumes.
+
+The directory of a host with a volume is a mount that is shared: what is mounted and unmounted below it shows to all
+processes, although each has a view of the mounts of its own (``ip netns exec`` makes one).
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stationmaster.host import programs
-from stationmaster.lab import host, record
+from stationmaster.lab import host, record, waiting
 
+FILLER = "filler"
 _MIB = 1 << 20
+_DISKS = "disks"
 
 
 class Mounts:
@@ -25,23 +31,50 @@ class Mounts:
         chosen = ["-o", options] if options else []
         self._runner.run(["mount", "-t", kind, *chosen, kind, target]).require_success(f"Mounting {target}")
 
+    def share(self, directory: Path) -> None:
+        """Let mounts below a directory show in views that are made later; do it before anything starts there."""
+        if str(directory) in self._notes.record.mounts:
+            return
+        self._notes.add_mount(directory)
+        self._runner.run(["mount", "--bind", directory, directory]).require_success(f"Mounting {directory}")
+        self._runner.run(["mount", "--make-shared", directory]).require_success(f"Sharing {directory}")
+
     def make_volume(self, on: host.LabHost, *, size_bytes: int, name: str = "mirror") -> Path:
-        """A file system of its own for a host, in memory. Make it before the host's daemons start: they see it then."""
-        target = on.directory / name
-        target.mkdir()
-        self.mount("tmpfs", target, f"size={size_bytes},mode=755")
+        """A file system of its own for a host, in memory; its data outlives being unmounted."""
+        self.share(on.directory)
+        disk, target = on.directory / _DISKS / name, on.directory / name
+        for path in (disk, target):
+            path.mkdir(parents=True)
+        self.mount("tmpfs", disk, f"size={size_bytes},mode=755")
+        self._notes.add_mount(target)
+        self.attach_volume(target)
         return target
 
-    def lose_volume(self, on: host.LabHost, volume: Path) -> None:
-        """Take a volume away under a running host; every process there has its own view of the mounts."""
-        for pid in on.pids():
-            self._runner.run(["nsenter", "-m", "-t", str(pid), "umount", "-l", volume])
-        self._runner.run(["umount", "-l", volume])
+    def attach_volume(self, volume: Path) -> None:
+        """Mount a volume that ``make_volume`` made, on all hosts."""
+        self._runner.run(["mount", "--bind", _disk_of(volume), volume]).require_success(f"Mounting {volume}")
+
+    def detach_volume(self, volume: Path) -> None:
+        """Unmount a volume under a running host, whoever uses it; also one that is not of ``make_volume``."""
+        self._runner.run(["umount", "-l", volume]).require_success(f"Unmounting {volume}")
+
+    def turn_read_only(self, volume: Path) -> None:
+        """What a file system does by itself after an error of its disk; writers are not waited for politely."""
+        command: list[str | Path] = ["mount", "-o", "remount,ro", _disk_of(volume)]
+        waiting.until(lambda: self._runner.run(command).is_success, 10, "nobody to be writing", every=0.02)
+
+    def turn_writable(self, volume: Path) -> None:
+        """Undo ``turn_read_only``."""
+        self._runner.run(["mount", "-o", "remount,rw", _disk_of(volume)]).require_success(f"Remounting {volume}")
+
+
+def _disk_of(volume: Path) -> Path:
+    return volume.parent / _DISKS / volume.name
 
 
 def fill_volume(volume: Path, *, leave_bytes: int = 0) -> Path:
     """Write a file until a volume is full, or ``leave_bytes`` are left; remove the returned file to free it again."""
-    filler = volume / "filler"
+    filler = volume / FILLER
     with filler.open("wb", buffering=0) as stream, contextlib.suppress(OSError):
         while True:
             stream.write(b"\0" * _MIB)

@@ -1,8 +1,10 @@
 """Trouble on the real stack: what an operator reads at the place where he looks, and that nothing is lost.
 
-In its order, each test on what those before it left: two stations, no balancer and no instances.
+Two stations, no balancer and no instances. In its order, on one world: each test begins when the group has come to
+rest, and undoes what it did whether it held or not, so that one failure is one failure.
 """
 
+import contextlib
 import json
 import random
 from collections.abc import Iterator
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from stationmaster.host import programs
-from stationmaster.lab import lab, machines, mounts, operators, record, scenario, show, waiting
+from stationmaster.lab import lab, machines, mounts, operators, record, rest, scenario, show, waiting
 from stationmaster.lab import world as guidebook
 from stationmaster.lab.addressing import HostSpec
 from stationmaster.lab.world import RPM, World
@@ -31,9 +33,12 @@ def world() -> Iterator[World]:
             scenario.create_station(built, name, display_name, guidebook.BALANCER)
         scenario.create_sources_and_profiles(built, "sta")
         scenario.wait_until_synced(built)
-        for station in built.stations.values():
-            station.wait_until_ready(30)
         yield built
+
+
+@pytest.fixture(autouse=True)
+def _from_rest(world: World) -> None:
+    rest.wait_until_settled(world)
 
 
 def publish(world: World, package: str) -> None:
@@ -71,8 +76,9 @@ def fetch(station: machines.Station, path: str) -> programs.Completed:
 
 def generation(world: World, name: str) -> str:
     """What a station's list names."""
-    listed = fetch(world.stations[name], f"/m/{world.sources[RPM]}").require_success("Reading the list").stdout
-    return listed.strip().rstrip("/").rpartition("/")[2]
+    return waiting.until(
+        lambda: rest.shown_generation(world.stations[name], world.sources[RPM]), 10, f"the list of {name}"
+    )
 
 
 def require_same_everywhere(world: World) -> None:
@@ -83,13 +89,42 @@ def require_same_everywhere(world: World) -> None:
         fetch(station, path).require_success("Reading the root")
 
 
-def remount(world: World, name: str, option: str) -> None:
-    """In the view of every process of the station's host, and in ours."""
-    station = world.stations[name]
-    command = ["mount", "-o", f"remount,{option}", str(station.volume)]
-    for pid in station.on.pids():
-        station.on.run(["nsenter", "-m", "-t", str(pid), *command]).require_success("Remounting")
-    world.lab.programs.run(command).require_success("Remounting")
+@contextlib.contextmanager
+def away(world: World) -> Iterator[None]:
+    """The upstream is off while this lasts."""
+    assert world.server is not None
+    world.lab["up"].kill_all()
+    try:
+        yield
+    finally:
+        world.server.start()
+
+
+@contextlib.contextmanager
+def unwritable(world: World, station: machines.Station, trouble: str) -> Iterator[None]:
+    """A station's volume is read-only or full while this lasts."""
+    if trouble == "VolumeReadOnly":
+        world.lab.mounts.turn_read_only(station.volume)
+        try:
+            yield
+        finally:
+            world.lab.mounts.turn_writable(station.volume)
+    else:
+        try:
+            mounts.fill_volume(station.volume)
+            yield
+        finally:
+            (station.volume / mounts.FILLER).unlink()
+
+
+@contextlib.contextmanager
+def unmounted(world: World, station: machines.Station) -> Iterator[None]:
+    """A station's volume is away while this lasts."""
+    world.lab.mounts.detach_volume(station.volume)
+    try:
+        yield
+    finally:
+        world.lab.mounts.attach_volume(station.volume)
 
 
 def words_of(pid: int) -> str:
@@ -101,12 +136,12 @@ def words_of(pid: int) -> str:
 
 
 def test_an_upstream_that_is_away_is_named_and_comes_back(world: World) -> None:
-    assert world.server is not None
-    world.lab["up"].kill_all()
-    with pytest.raises(errors.PeerError, match=r"UpstreamUnavailable.*http://up\.lab/rpm/repodata/repomd\.xml"):
+    with (
+        away(world),
+        pytest.raises(errors.PeerError, match=r"UpstreamUnavailable.*http://up\.lab/rpm/repodata/repomd\.xml"),
+    ):
         sync(world)
-    assert world.stations["sta"].health().startswith("200")
-    world.server.start()
+    world.stations["sta"].wait_until_ready(10)
     sync(world)
 
 
@@ -150,26 +185,20 @@ def test_daemons_killed_at_any_moment_of_a_sync_go_on(world: World) -> None:
         json.loads(verified.stdout)
 
 
-@pytest.mark.parametrize("trouble", ["VolumeReadOnly", "VolumeFull"])
-def test_a_volume_that_cannot_be_written_holds_its_group_together(world: World, trouble: str) -> None:
+@pytest.mark.parametrize(("trouble", "package"), [("VolumeReadOnly", "lab-app-020"), ("VolumeFull", "lab-app-021")])
+def test_a_volume_that_cannot_be_written_holds_its_group_together(world: World, trouble: str, package: str) -> None:
     """The station is ready and serves; so nothing may become visible that it lacks, and the work request says why."""
     before, station = generation(world, "sta"), world.stations["sta"]
-    filler = mounts.fill_volume(station.volume) if trouble == "VolumeFull" else None
-    if filler is None:
-        remount(world, "sta", "ro")
-    publish(world, "lab-app-020" if filler is None else "lab-app-021")
-    with pytest.raises(errors.PeerError, match=f"{trouble}: StationA could not sync lab-rpm"):
-        sync(world)
-    assert states(world)["sta"] in {"FAILED", "SYNCED"}
-    assert station.health().startswith("200")
-    assert {generation(world, name) for name in world.stations} == {before}
-    if filler is not None:
-        filler.unlink()
-    else:
-        remount(world, "sta", "rw")
+    with unwritable(world, station, trouble):
+        publish(world, package)
+        with pytest.raises(errors.PeerError, match=f"{trouble}: StationA could not sync lab-rpm"):
+            sync(world)
+        assert states(world)["sta"] in {"FAILED", "SYNCED"}
+        station.wait_until_ready(10)
+        assert {generation(world, name) for name in world.stations} == {before}
     # Each station learns of it with its own next heartbeat.
     waiting.until(
-        lambda: all(generation(world, name) != before for name in world.stations), 30, "the sync to be made up for"
+        lambda: all(generation(world, name) != before for name in world.stations), 60, "the sync to be made up for"
     )
     require_same_everywhere(world)
 
@@ -177,14 +206,14 @@ def test_a_volume_that_cannot_be_written_holds_its_group_together(world: World, 
 def test_a_volume_that_is_unmounted_is_never_filled(world: World) -> None:
     """I11."""
     station = world.stations["stb"]
-    world.lab.mounts.lose_volume(station.on, station.volume)
-    waiting.until(lambda: station.health().startswith("503"), 10, "the station to say no")
-    assert "mount it" in station.health()
-    publish(world, "lab-app-030")
-    sync(world)
-    assert list(station.volume.iterdir()) == []
-    told = world.desk.stationmaster("ha", "status", "--hostname", guidebook.BALANCER)
-    assert "mount it" in told.require_success("ha status").stdout
+    with unmounted(world, station):
+        waiting.until(lambda: station.health().startswith("503"), 10, "the station to say no")
+        assert "mount it" in station.health()
+        publish(world, "lab-app-030")
+        sync(world)
+        assert list(station.volume.iterdir()) == []
+        told = world.desk.stationmaster("ha", "status", "--hostname", guidebook.BALANCER)
+        assert "mount it" in told.require_success("ha status").stdout
 
 
 def test_a_station_that_was_deleted_stops_serving(world: World) -> None:

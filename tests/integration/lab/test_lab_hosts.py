@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stationmaster.lab import lab as labs
-from stationmaster.lab import mounts, network, record
+from stationmaster.lab import mounts, network, record, waiting
 from stationmaster.lab.addressing import Direction, HostSpec, Network
 from stationmaster.model import errors
 
@@ -178,13 +178,14 @@ def test_a_lab_that_fails_half_way_leaves_nothing(base: Path, monkeypatch: pytes
 def test_files_are_not_removed_through_a_mount_that_stays(base: Path) -> None:
     made = labs.Lab.build((HostSpec("one"),), base=base)
     volume = made.mounts.make_volume(made["one"], size_bytes=1 << 20)
+    recorded = list(made.notes.record.mounts)
     made.notes.record.mounts.clear()
     try:
         with pytest.raises(errors.HostError, match="Still mounted"):
             made.close()
         assert volume.is_dir()
     finally:
-        mounts.unmount_all(made.programs, [str(volume)])
+        mounts.unmount_all(made.programs, recorded)
         made.close()
 
 
@@ -195,7 +196,7 @@ def test_a_base_that_others_may_write_is_refused(base: Path) -> None:
         labs.Lab.build((HostSpec("one"),), base=base)
 
 
-def test_volumes_fill_up_and_get_lost(lab: labs.Lab) -> None:
+def test_volumes_fill_up_turn_read_only_go_away_and_come_back(lab: labs.Lab) -> None:
     volume = lab.mounts.make_volume(lab["one"], size_bytes=4 << 20)
     lab["one"].start(
         ["sh", "-c", f"while sleep 0.1; do test -e {volume}/here && date +%N > seen; done"], log="watch.log"
@@ -209,8 +210,16 @@ def test_volumes_fill_up_and_get_lost(lab: labs.Lab) -> None:
     seen = lab["one"].directory / "seen"
     time.sleep(0.5)
     assert seen.exists()
-    lab.mounts.lose_volume(lab["one"], volume)
+    lab.mounts.turn_read_only(volume)
+    with pytest.raises(OSError, match="Read-only"):
+        (volume / "more").write_bytes(b"x")
+    lab.mounts.turn_writable(volume)
+    (volume / "more").write_bytes(b"x")
+    lab.mounts.detach_volume(volume)
+    time.sleep(0.3)
     seen.unlink(missing_ok=True)
     time.sleep(0.5)
     assert not seen.exists()
     assert not (volume / "here").exists()
+    lab.mounts.attach_volume(volume)
+    waiting.until(seen.exists, 10, "the host to see its volume again")
