@@ -48,11 +48,8 @@ class Apply:
             self._doors.work.start(_subject(step), functools.partial(self._slow.take, step))
             return
         match step:
-            case steps.KeepDesired():
-                self._keep_desired(step)
-            case steps.KeepVisible():
-                self._doors.memory.keep_visible(step.told, step.shown)
-                self._board.update(stored_told=step.told, shown=step.shown)
+            case steps.KeepDesired() | steps.KeepVisible() | steps.KeepTokens():
+                self._keep(step)
             case steps.RecordVisible():
                 self._record(step.visible)
             case steps.WriteWww() | steps.LinkWww() | steps.RemoveWww():
@@ -62,13 +59,33 @@ class Apply:
             case steps.ApplySquid():
                 self._doors.squid.want(step.spec, step.digest)
             case steps.StartSync():
-                self._doors.syncs.start(step.source, step.number)
+                self._doors.syncs.start(step)
+            case steps.StartCopy():
+                self._doors.syncs.start_copy(step)
+
+    def _keep(self, step: steps.KeepDesired | steps.KeepVisible | steps.KeepTokens) -> None:
+        if isinstance(step, steps.KeepDesired):
+            self._keep_desired(step)
+        elif isinstance(step, steps.KeepTokens):
+            self._keep_tokens(step)
+        else:
+            self._doors.memory.keep_visible(step.told, step.shown)
+            self._board.update(stored_told=step.told, shown=step.shown)
 
     def _keep_desired(self, step: steps.KeepDesired) -> None:
         snapshot = self._board.read()
         if snapshot.desired is not None and snapshot.desired_digest == step.digest:
             self._doors.memory.keep_desired(step.digest, snapshot.desired)
             self._board.update(stored_desired=step.digest)
+
+    def _keep_tokens(self, step: steps.KeepTokens) -> None:
+        tokens = snapshots.frozen_map(dict(step.tokens))
+        self._doors.memory.keep_tokens(tokens)
+        self._board.change(
+            lambda present: dataclasses.replace(
+                present, orders=dataclasses.replace(present.orders, stored_tokens=tokens)
+            )
+        )
 
     def _record(self, visible: protocol.Visible) -> None:
         """R1: link(2); when somebody was there first, what they recorded is read by the next look at the volume."""

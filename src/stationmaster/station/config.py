@@ -20,7 +20,7 @@ class StationConfig(
 
     ``volume_timeout_seconds`` must outlast the storage's own stall (GlusterFS ``ping-timeout``), or all stations on
     shared storage leave together. ``forward_proxy`` leads to the hub until the hub names another. ``listen`` are the
-    local addresses of nginx and squid.
+    local addresses of nginx and squid. ``peer_bytes_per_second`` bounds what copying from peers takes.
     """
 
     format_version: int = FORMAT_VERSION
@@ -35,6 +35,7 @@ class StationConfig(
     listen: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - a station is there to be reached
     volume_timeout_seconds: float = 12.0
     sync_threads: int = 2
+    peer_bytes_per_second: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,6 +83,11 @@ class StateDirectory:
     def syncs(self) -> Path:
         """How the last sync of each source ended."""
         return self.root / "syncs.json"
+
+    @property
+    def tokens(self) -> Path:
+        """The highest lease of each source that this station ever had (R8)."""
+        return self.root / "tokens.json"
 
     @property
     def certificate(self) -> Path:

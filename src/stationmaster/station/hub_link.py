@@ -20,7 +20,7 @@ from stationmaster.host import http as host_http
 from stationmaster.model import errors, protocol, signing
 from stationmaster.station import board as boards
 from stationmaster.station import config as configs
-from stationmaster.station import observe
+from stationmaster.station import observe, orders
 from stationmaster.station import snapshot as snapshots
 
 _log = logging.getLogger(__name__)
@@ -149,7 +149,9 @@ def with_answer(
 ) -> snapshots.Snapshot:
     """The snapshot after an answer: desired state when it came along, visible numbers only upwards (R8). Pure."""
     told = boards.merge_visible(present.told, tuple(answer.visible))
-    following = dataclasses.replace(present, contact=contact, told=told)
+    sent_at = contact.confirmed_at if contact.confirmed_at is not None else float("-inf")
+    allowed = orders.after_answer(present.orders, answer, sent_at, present.volume_id)
+    following = dataclasses.replace(present, contact=contact, told=told, orders=allowed)
     if answer.desired is None:
         return following
     return dataclasses.replace(following, desired=answer.desired, desired_digest=answer.desired_digest)

@@ -5,6 +5,7 @@ visible.json    what the hub told is visible, and what this station tells client
 fetchable.json  generations that were proved fetchable, and on which volume (R4)
 names.json      addresses that host names had last: a start with the name server away must not shut anybody out
 syncs.json      how the last sync of each source ended
+tokens.json     the highest lease of each source that this station ever had (R8: the hub may go back in time)
 """
 
 from __future__ import annotations
@@ -114,6 +115,14 @@ class Memory:
             if not one.is_busy
         }
         self._write(self._state.syncs, ended)
+
+    def tokens(self) -> Mapping[str, int]:
+        """The highest lease of each source."""
+        return snapshots.frozen_map(_read(self._state.tokens, dict[str, int]))
+
+    def keep_tokens(self, tokens: Mapping[str, int]) -> None:
+        """Before anything is done under them."""
+        self._write(self._state.tokens, dict(tokens))
 
     def _write(self, path: Path, content: object) -> None:
         self._files.write_atomic(path, msgspec.json.format(msgspec.json.encode(content)), mode=0o600)

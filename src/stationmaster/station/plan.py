@@ -8,13 +8,12 @@ Each of these is planned when the one before is seen to have happened, so a daem
 from __future__ import annotations
 
 import dataclasses
-import datetime
 import hashlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stationmaster.model import errors, groups, protocol
-from stationmaster.station import certificates, source_keys, specs, steps
+from stationmaster.station import certificates, source_keys, sources, specs, steps
 from stationmaster.station import snapshot as snapshots
 from stationmaster.station.sites import spec as site_spec
 
@@ -28,12 +27,7 @@ class Plan:
     is_applied: bool = False
 
 
-@dataclasses.dataclass(frozen=True)
-class Moment:
-    """Now, on both clocks."""
-
-    at: float
-    time: datetime.datetime
+Moment = snapshots.Moment
 
 
 def plan(snapshot: snapshots.Snapshot, host: specs.SiteHost, resolved: specs.Resolved, now: Moment) -> Plan:
@@ -49,8 +43,8 @@ def plan(snapshot: snapshots.Snapshot, host: specs.SiteHost, resolved: specs.Res
     engines = _plan_engines(snapshot, desired, host, resolved, now)
     found += engines.steps
     for source in desired.sources:
-        found += _plan_source(snapshot, source, now)
-    if now.at >= snapshot.clean_at and _may_clean(snapshot, desired, now):
+        found += sources.plan_source(snapshot, source, now)
+    if now.at >= snapshot.clean_at and sources.may_clean(snapshot, desired, now):
         found.append(steps.Clean(desired.retention_seconds))
     if desired.is_auto_config_enabled and snapshot.setup_done != setup_digest(desired):
         found.append(steps.RunSetup(setup_digest(desired)))
@@ -84,6 +78,8 @@ def _plan_memory(snapshot: snapshots.Snapshot) -> Iterator[steps.Step]:
         return
     if snapshot.stored_desired != snapshot.desired_digest:
         yield steps.KeepDesired(snapshot.desired_digest)
+    if snapshot.orders.tokens != snapshot.orders.stored_tokens:
+        yield steps.KeepTokens(tuple(sorted(snapshot.orders.tokens.items())))
     shown = list(snapshot.shown)
     for source in desired.sources:
         following = next_shown(snapshot, source.source_id)
@@ -103,6 +99,8 @@ def _plan_record(snapshot: snapshots.Snapshot, source_id: str) -> Iterator[steps
     volume = snapshot.volume
     if target is None or volume is None or not snapshot.can_fetch(source_id, target.generation):
         return
+    if snapshot.orders.volume_problem is not None:
+        return  # R10: nothing is written to a volume that the hub refuses
     record = volume.records.get(source_id)
     if record is None or record.number < target.number:
         yield steps.RecordVisible(target)
@@ -212,39 +210,3 @@ def _certificate(
 ) -> site_spec.Certificate | None:
     view = certificates.chosen(snapshot.certificates, desired.client_address.host, now.time)
     return None if view is None else site_spec.Certificate(Path(view.chain), Path(view.key), view.digest)
-
-
-def _plan_source(snapshot: snapshots.Snapshot, source: protocol.MirrorSource, now: Moment) -> Iterator[steps.Step]:
-    volume = snapshot.volume
-    if volume is None or volume.problem is not None:
-        return
-    held = volume.held.get(source.source_id, ())
-    for one in held:
-        proof = snapshot.fetch.get((source.source_id, one.generation))
-        is_due = proof is None or (not proof.is_fetchable and now.at >= proof.retry_at)
-        if is_due and snapshot.nginx.is_answering:
-            yield steps.ProbeFetchable(source.source_id, one.generation)
-    if volume.write_problem is None and _is_sync_due(snapshot, source, has_any=bool(held), now=now):
-        yield steps.StartSync(source, source.sync_number)
-
-
-def _may_clean(snapshot: snapshots.Snapshot, desired: protocol.StationDesired, now: Moment) -> bool:
-    """Nothing is removed with the hub away (R12-R18), from a volume in trouble, or beside a sync."""
-    confirmed_at, volume = snapshot.contact.confirmed_at, snapshot.volume
-    is_confirmed = confirmed_at is not None and now.at - confirmed_at <= desired.confirmed_seconds
-    is_well = volume is not None and volume.problem is None and volume.write_problem is None
-    return is_confirmed and is_well and not any(one.is_busy for one in snapshot.syncs.values())
-
-
-def _is_sync_due(snapshot: snapshots.Snapshot, source: protocol.MirrorSource, *, has_any: bool, now: Moment) -> bool:
-    keys = snapshot.keys.get(source.source_id)
-    if keys is None or keys.wanted != source_keys.wanted_name(source) or keys.problem is not None:
-        return False
-    sync = snapshot.syncs.get(source.source_id, snapshots.SyncView())
-    if sync.is_busy:
-        return False
-    if sync.failures:
-        return now.at >= sync.retry_at or source.sync_number > sync.number
-    # A volume that holds nothing is filled, also when it was exchanged for an empty one; the pause after a sync that
-    # just ended lets the next look at the volume see what it brought.
-    return source.sync_number > max(sync.number, 0) or (not has_any and now.at >= sync.retry_at)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterable
 
+import msgspec
+
 import stationmaster
 from stationmaster.model import protocol
 from stationmaster.station import certificates, readiness
@@ -80,6 +82,7 @@ def source_report(snapshot: snapshots.Snapshot, source_id: str) -> protocol.Sour
         ],
         shown=snapshot.shown_of(source_id),
         sync=sync_report(snapshot, source_id),
+        lease_token=snapshot.orders.tokens.get(source_id, 0),
     )
 
 
@@ -93,10 +96,23 @@ def sync_report(snapshot: snapshots.Snapshot, source_id: str) -> protocol.SyncRe
     source = next((one for one in desired if one.source_id == source_id), None)
     hindrance = None if source is None or view.is_busy else _hindrance(snapshot, source, view)
     if source is None or hindrance is None:
-        return view.report
+        return _answered(snapshot, source_id, view.report)
     return protocol.SyncReport(
         number=source.sync_number, is_running=False, problem=hindrance, log=f"Not begun: {hindrance.message}"
     )
+
+
+def _answered(
+    snapshot: snapshots.Snapshot, source_id: str, report: protocol.SyncReport | None
+) -> protocol.SyncReport | None:
+    """I7: a failure is over once a later generation is whole on the volume, whichever station brought it."""
+    if report is None or report.problem is None or report.time_finished is None or snapshot.volume is None:
+        return report
+    held = snapshot.volume.held.get(source_id, ())
+    if not any(one.time_held is not None and one.time_held > report.time_finished for one in held):
+        return report
+    log = f"{report.log}\nAnother station has brought a later generation since."
+    return msgspec.structs.replace(report, problem=None, log=log)
 
 
 def _hindrance(
@@ -146,8 +162,9 @@ def problems_of(snapshot: snapshots.Snapshot, plan: plans.Plan, now: datetime.da
         sync, keys = snapshot.syncs.get(source_id), snapshot.keys.get(source_id)
         if keys is not None and keys.problem is not None:
             found.append(_about(name, keys.problem))
-        if sync is not None and sync.report is not None and sync.report.problem is not None:
-            found.append(_about(name, sync.report.problem))
+        told = _answered(snapshot, source_id, sync.report) if sync is not None else None
+        if told is not None and told.problem is not None:
+            found.append(_about(name, told.problem))
         found += [
             _about(name, view.problem)
             for key, view in sorted(snapshot.fetch.items())

@@ -92,6 +92,42 @@ class CertificatesView:
 
 
 @dataclasses.dataclass(frozen=True)
+class Moment:
+    """Now, on both clocks."""
+
+    at: float
+    time: datetime.datetime
+
+
+@dataclasses.dataclass(frozen=True)
+class LeaseView:
+    """A lease as its holder counts it: from the sending of the heartbeat that brought it, to before its end (R5)."""
+
+    token: int
+    until: float
+
+    def holds(self, now_at: float) -> bool:
+        """Whether it may still be used; to be asked again after every wait."""
+        return now_at < self.until
+
+
+@dataclasses.dataclass(frozen=True)
+class Orders:
+    """What the last answer allows and asks for. ``leases`` None: from a hub that gives none, so everybody may.
+
+    ``tokens`` are the highest that were ever seen of each source, ``stored_tokens`` those that a restart would know.
+    """
+
+    leases: Mapping[str, LeaseView] | None = None
+    copies: tuple[protocol.Copy, ...] = ()
+    volume_lease: LeaseView | None = None
+    retained: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=frozen_map)
+    volume_problem: protocol.Problem | None = None
+    tokens: Mapping[str, int] = dataclasses.field(default_factory=frozen_map)
+    stored_tokens: Mapping[str, int] = dataclasses.field(default_factory=frozen_map)
+
+
+@dataclasses.dataclass(frozen=True)
 class Contact:
     """Talk with the hub. ``confirmed_at`` is when the last heartbeat that was answered was *sent* (R2)."""
 
@@ -113,7 +149,10 @@ class FetchView:
 
 @dataclasses.dataclass(frozen=True)
 class SyncView:
-    """The sync of one source: what runs or waits, how the last one ended, and when to try a failed one again."""
+    """The sync of one source: what runs or waits, how the last one ended, and when to try a failed one again.
+
+    A copy from peers is one too; it answers no request, and is tried again after a pause of its own.
+    """
 
     is_queued: bool = False
     is_running: bool = False
@@ -121,6 +160,8 @@ class SyncView:
     report: protocol.SyncReport | None = None
     failures: int = 0
     retry_at: float = float("-inf")
+    copy_failures: int = 0
+    copy_retry_at: float = float("-inf")
 
     @property
     def is_busy(self) -> bool:
@@ -152,6 +193,7 @@ class Snapshot:
     told: tuple[protocol.Visible, ...] = ()
     shown: tuple[protocol.Visible, ...] = ()
     contact: Contact = dataclasses.field(default_factory=Contact)
+    orders: Orders = dataclasses.field(default_factory=Orders)
     volume: VolumeView | None = None
     volume_timeout_seconds: float = 12.0
     nginx: EngineView = dataclasses.field(default_factory=EngineView)

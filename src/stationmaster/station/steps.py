@@ -89,10 +89,27 @@ class ApplySquid:
 
 @dataclasses.dataclass(frozen=True)
 class StartSync:
-    """Queue a sync of a source; ``number`` is the request it answers."""
+    """Queue a sync from the upstream; ``number`` is the request it answers, ``token`` the lease that allows it (R5)."""
 
     source: protocol.MirrorSource
     number: int
+    token: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class StartCopy:
+    """Queue the copying of one generation from peers that hold it, best first; the upstream is not asked."""
+
+    source: protocol.MirrorSource
+    generation: str
+    holders: tuple[protocol.Peer, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepTokens:
+    """Store the highest tokens that were seen, before anything is done under them (R8)."""
+
+    tokens: tuple[tuple[str, int], ...]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -129,6 +146,8 @@ Step = (
     | ApplyNginx
     | ApplySquid
     | StartSync
+    | StartCopy
+    | KeepTokens
     | ProbeFetchable
     | Clean
     | RunSetup

@@ -15,7 +15,7 @@ from stationmaster.host import engine_process, network
 from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
 from stationmaster.host import programs as host_programs
-from stationmaster.mirror import volume
+from stationmaster.mirror import limits, volume
 from stationmaster.station import apply as applies
 from stationmaster.station import (
     background,
@@ -23,6 +23,7 @@ from stationmaster.station import (
     hub_link,
     memory,
     observe,
+    peers,
     setup,
     slow_steps,
     source_keys,
@@ -116,7 +117,7 @@ def first_snapshot(
     clean_at: float,
 ) -> snapshots.Snapshot:
     """What is known before anything was looked at: what the last daemon stored (I9)."""
-    stored, visible = kept.desired(), kept.visible()
+    stored, visible, tokens = kept.desired(), kept.visible(), kept.tokens()
     path = stored.desired.certificate_path if stored else None
     return snapshots.Snapshot(
         station_id=config.station_id,
@@ -133,6 +134,8 @@ def first_snapshot(
         www=observe.look_at_www(state.www),
         fetch=kept.proofs(config.volume_id),
         syncs=kept.syncs(),
+        # Until the hub has spoken nobody may ask an upstream.
+        orders=snapshots.Orders(leases=snapshots.frozen_map(), tokens=tokens, stored_tokens=tokens),
         clean_at=clean_at,
         setup_done=setup_done,
     )
@@ -189,6 +192,8 @@ def _quick_doors(
         verified=host_http.Http(connections_per_host=16),
         unverified=host_http.Http(connections_per_host=16, is_tls_verified=False),
         open_volume=open_volume,
+        peers=peers.PeerHttp(lambda: board.read().certificates.signed),
+        peer_limits=limits.Limits(clock, limits.LimitSettings(bytes_per_second=config.peer_bytes_per_second)),
     )
     return applies.Doors(
         files=files,

@@ -4,7 +4,7 @@ import threading
 from typing import Any, cast
 
 from stationmaster.model import protocol
-from stationmaster.station import board, memory, snapshot, sync
+from stationmaster.station import board, memory, snapshot, steps, sync
 
 
 def test_a_sync_that_could_not_be_queued_does_not_look_queued() -> None:
@@ -15,7 +15,7 @@ def test_a_sync_that_could_not_be_queued_does_not_look_queued() -> None:
     is_ending = threading.Event()
     syncs._work.start("one", is_ending.wait)  # type: ignore[arg-type]
     syncs._change("one", is_queued=False, number=0)
-    syncs.start(source, 1)
+    syncs.start(steps.StartSync(source, 1))
     view = present.read().syncs["one"]
     assert (view.is_busy, view.number) == (False, 0)
     is_ending.set()

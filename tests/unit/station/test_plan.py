@@ -66,6 +66,15 @@ def take(world: snapshots.Snapshot, step: steps.Step) -> snapshots.Snapshot:  # 
             volume = dataclasses.replace(world.volume, held=snapshots.frozen_map(held))
             syncs = {**world.syncs, step.source.source_id: snapshots.SyncView(number=step.number)}
             return dataclasses.replace(world, volume=volume, syncs=snapshots.frozen_map(syncs))
+        case steps.StartCopy():
+            assert world.volume is not None
+            present = world.volume.held.get(step.source.source_id, ())
+            held = {**world.volume.held, step.source.source_id: (*present, snapshots.HeldView(step.generation))}
+            volume = dataclasses.replace(world.volume, held=snapshots.frozen_map(held))
+            return dataclasses.replace(world, volume=volume)
+        case steps.KeepTokens():
+            kept = dataclasses.replace(world.orders, stored_tokens=snapshots.frozen_map(dict(step.tokens)))
+            return dataclasses.replace(world, orders=kept)
         case steps.ProbeFetchable():
             proofs = {**world.fetch, (step.source_id, step.generation): snapshots.FetchView(is_fetchable=True)}
             return dataclasses.replace(world, fetch=snapshots.frozen_map(proofs))

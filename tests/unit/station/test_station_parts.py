@@ -15,7 +15,7 @@ from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
 from stationmaster.mirror import outcome, source
 from stationmaster.model import errors, protocol
-from stationmaster.station import board, certificates, health, names, register, report, source_keys, sync
+from stationmaster.station import account, board, certificates, health, names, register, report, source_keys, sync
 from stationmaster.station import plan as plans
 from stationmaster.station import snapshot as snapshots
 from stationmaster.testing import fake_hub, manual_clock
@@ -284,7 +284,7 @@ def test_percentages_rise() -> None:
         outcome.Progress(outcome.Phase.PACKAGES, 10, 10, 1000, 1000),
         outcome.Progress(outcome.Phase.PUBLISH),
     ]
-    found = [sync.percentage(one) for one in steps]
+    found = [account.percentage(one) for one in steps]
     assert found == sorted(found)
     assert found[0] == 0
     assert found[-1] < 100
