@@ -108,13 +108,18 @@ def _proxy(spec: balancer.BalancerSpec) -> _Port:
 
 def _tiers(name: str, lines: Sequence[tuple[balancer.Server, str]], options: str, *, soft: bool) -> tuple[_Tier, ...]:
     """Ready stations by weight; of the last resort one at a time, those being drained after the others."""
-    ready = [f"{one.name} {where} id {one.number} weight {one.weight} {options}" for one, where in lines]
+    ready = [f"{one.name} {where} id {one.number} weight {one.weight} {options}{_agent(one)}" for one, where in lines]
     last = [f"{one.name} {where} id {one.number} {options}{' backup' * one.is_draining}" for one, where in lines]
     query = ("?unready=404", "?tier=serving&unready=404") if soft else ("", "?tier=serving")
     return (
         _Tier(name, f"/healthz{query[0]}", tuple(ready), is_last=False),
         _Tier(f"{name}-last", f"/healthz{query[1]}", tuple(last), is_last=True),
     )
+
+
+def _agent(server: balancer.Server) -> str:
+    """The station's own say in its weight. A port that is dead, silent or talks nonsense changes nothing (ADR 15)."""
+    return f" agent-check agent-port {server.agent_port} agent-inter 1s" if server.agent_port else ""
 
 
 def _bind(spec: balancer.BalancerSpec, port: int) -> str:

@@ -12,6 +12,11 @@ from stationmaster.host import files as host_files
 from stationmaster.host import unix_socket
 from stationmaster.model import errors
 
+# The columns and bits of `show servers state` (HAProxy's management guide, section 9.3).
+_ADMIN_STATE = 6
+_FORCED_MAINTENANCE = 0x01
+_FORCED_DRAIN = 0x08
+
 
 def runtime_of(state: Path) -> balancer.Runtime:
     """Where a running HAProxy is talked to (design 12a), and where its view of the servers goes over a reload."""
@@ -50,13 +55,26 @@ class RunningHaproxy:
         self._runtime = runtime
         self._files = files
 
-    def set_weights(self, spec: balancer.BalancerSpec) -> None:
-        """Drain by weight 0: what is open goes on, nothing new comes. Last-resort tiers are left as they are."""
-        for server in spec.servers:
-            for backend in haproxy.BACKENDS:
-                answer = self._ask(f"set server {backend}/{server.name} weight {server.weight}")
-                if answer:
-                    raise errors.HostError(f"HAProxy did not take the weight of {server.name}: {answer}")
+    def align_drains(self, spec: balancer.BalancerSpec) -> None:
+        """Drain what ``spec`` drains and take back what it does not: what is open goes on, nothing new comes.
+
+        By administrative state, not by weight: that is the station's own, through its agent check. ``maint``, an
+        operator's word at this socket, is left as it is. Servers that do not run yet are left out, last-resort tiers
+        too.
+        """
+        running = parse_drains(self._ask("show servers state"))
+        for backend in haproxy.BACKENDS:
+            for server in spec.servers:
+                name = f"{backend}/{server.name}"
+                if running.get(name, server.is_draining) is server.is_draining:
+                    continue
+                orders = [f"state {'drain' if server.is_draining else 'ready'}"]
+                # A share of nothing that the station said while it was drained would else outlive the drain.
+                orders += [] if server.is_draining else ["weight 100%"]
+                for order in orders:
+                    answer = self._ask(f"set server {name} {order}")
+                    if answer:
+                        raise errors.HostError(f"HAProxy did not take `{order}` for {server.name}: {answer}")
 
     def save_server_states(self) -> None:
         """Let the next worker know which servers are down: it would else take all for healthy until checks fail."""
@@ -76,3 +94,15 @@ class RunningHaproxy:
 
     def _ask(self, question: str, *, timeout: float = 2.0) -> str:
         return unix_socket.ask(self._runtime.socket, question, timeout=timeout)
+
+
+def parse_drains(states: str) -> dict[str, bool]:
+    """``show servers state``: by backend and server, whether it is drained by order; those in maintenance left out."""
+    found = {}
+    for line in states.splitlines():
+        fields = line.split()
+        if len(fields) > _ADMIN_STATE and fields[_ADMIN_STATE].isdigit():
+            admin = int(fields[_ADMIN_STATE])
+            if not admin & _FORCED_MAINTENANCE:
+                found[f"{fields[1]}/{fields[3]}"] = bool(admin & _FORCED_DRAIN)
+    return found

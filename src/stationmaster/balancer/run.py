@@ -105,7 +105,7 @@ class BalancerRun:
     def _keep(self, wanted: balancer.BalancerSpec) -> None:
         is_running = self.keeper.pid() is not None
         if is_running and wanted != self._applied:
-            self._save_server_states()
+            self._save_server_states(wanted)
         elif not is_running:
             self._haproxy.forget_server_states()
         kept = self.keeper.keep(program.wanted_haproxy(wanted))
@@ -116,28 +116,32 @@ class BalancerRun:
         if kept.is_changed:
             _log.info("HAProxy serves %d station(s) of %s.", len(wanted.servers), wanted.hostname)
 
-    def _save_server_states(self) -> None:
+    def _save_server_states(self, wanted: balancer.BalancerSpec) -> None:
+        """Health is carried over the reload, and so is a drain, which must therefore end before."""
         try:
+            self._haproxy.align_drains(wanted)
             self._haproxy.save_server_states()
         except errors.HostError as exc:
             _log.warning("HAProxy's view of its servers is not carried over. %s", exc)
 
     def _is_told_at_runtime(self, wanted: balancer.BalancerSpec) -> bool:
-        """A change of drains alone needs no reload: True when the running HAProxy has it, and the next one will."""
+        """Stations that are to drain need no reload: True when the running HAProxy has it, and the next one will.
+
+        One that returns does: the running program may have been started with no weight for it.
+        """
         applied = self._applied
         if applied is None or wanted == applied or balancer.without_drain(wanted) != balancer.without_drain(applied):
             return False
-        if self.keeper.pid() is None:
+        if self.keeper.pid() is None or balancer.draining(applied) - balancer.draining(wanted):
             return False
         try:
-            self._haproxy.set_weights(wanted)
+            self._haproxy.align_drains(wanted)
             self.keeper.install_quietly(program.wanted_haproxy(wanted))
         except errors.HostError as exc:
             _log.warning("A drain is applied by a reload instead. %s", exc)
             return False
         self._applied = wanted
-        drained = [one.name for one in wanted.servers if one.is_draining]
-        _log.info("Draining: %s.", ", ".join(drained) or "none")
+        _log.info("Draining: %s.", ", ".join(sorted(balancer.draining(wanted))))
         return True
 
     def _end_wedged(self) -> None:

@@ -29,7 +29,10 @@ def parse_view(answer: Any) -> protocol.BalancerView:
 
 @dataclasses.dataclass(frozen=True)
 class Server:
-    """A station behind the balancer. ``number`` is its own, whoever else is there: hashing depends on it."""
+    """A station behind the balancer. ``number`` is its own, whoever else is there: hashing depends on it.
+
+    ``agent_port`` is where the station says its share of the weight, 0 where it does not.
+    """
 
     station_id: str
     name: str
@@ -38,6 +41,7 @@ class Server:
     number: int
     weight: int = _FULL_WEIGHT
     is_draining: bool = False
+    agent_port: int = 0
 
     @property
     def shown_address(self) -> str:
@@ -110,7 +114,10 @@ def _servers(view: protocol.BalancerView, *, speaks_proxy: bool) -> tuple[Server
         address = addresses.canonical_host(one.address)
         if not addresses.is_address(address):
             raise errors.PeerError(f"The address {one.address!r} of {one.display_name} is no IP address.")
-        found.append(Server(one.station_id, name, address, triple, number, 0 if is_draining else 100, is_draining))
+        weight = 0 if is_draining else _FULL_WEIGHT
+        # The agent port talks to the group's balancers alone, which those on direct ports are not.
+        agent_port = one.agent_port if speaks_proxy else 0
+        found.append(Server(one.station_id, name, address, triple, number, weight, is_draining, agent_port))
         names.add(name)
         numbers.add(number)
     return tuple(found)
@@ -143,9 +150,14 @@ def require_bind(bind: str) -> None:
 
 
 def without_drain(spec: BalancerSpec) -> BalancerSpec:
-    """The part of a spec whose change needs a reload: weights can be told to the running program."""
+    """The part of a spec whose change needs a reload in any case."""
     servers = tuple(dataclasses.replace(one, weight=_FULL_WEIGHT, is_draining=False) for one in spec.servers)
     return dataclasses.replace(spec, servers=servers)
+
+
+def draining(spec: BalancerSpec) -> frozenset[str]:
+    """The names of the stations that drain."""
+    return frozenset(one.name for one in spec.servers if one.is_draining)
 
 
 def digest_of(*contents: bytes) -> str:

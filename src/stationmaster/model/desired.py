@@ -159,6 +159,7 @@ def station_desired(
         heartbeat_seconds=hub.heartbeat_seconds,
         confirmed_seconds=hub.confirmed_seconds,
         retention_seconds=hub.retention_seconds,
+        agent_port=ports.agent_port(station.direct, station.balancer),
     )
 
 
@@ -191,6 +192,7 @@ def balanced_server(station: StationFacts) -> protocol.BalancedServer:
         ports=_wire_ports(station.balancer),
         direct_ports=_wire_ports(station.direct),
         state=state if station.addresses else protocol.ServerState.NO_ADDRESS,
+        agent_port=ports.agent_port(station.direct, station.balancer),
     )
 
 

@@ -49,6 +49,17 @@ def default_balancer_ports(direct: PortTriple) -> PortTriple:
     return PortTriple(*chosen)
 
 
+def agent_port(direct: PortTriple, balancer: PortTriple) -> int:
+    """Where a station answers HAProxy's agent check: the mirror's HTTP port + 2, or the next that is free (ADR 15).
+
+    A function of the other six, so that peers have the same one and nobody has to set it.
+    """
+    taken = {port for _, port in (*direct.named(), *balancer.named())}
+    candidates = (*range(direct.http + 2, 65536), *range(65535, 0, -1))
+    free: int = next(one for one in candidates if one not in taken)
+    return free
+
+
 def require_distinct(direct: PortTriple, balancer: PortTriple) -> None:
     """All six ports of a station differ and exist; CallerError names the two fields that collide."""
     names = [(name, port) for name, port in direct.named()]

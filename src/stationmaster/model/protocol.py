@@ -273,6 +273,7 @@ class StationDesired(Message, frozen=True):
     heartbeat_seconds: float = 2.0
     confirmed_seconds: float = 6.0
     retention_seconds: float = 3 * 86400.0
+    agent_port: int = 0  # where HAProxy's agent check is answered; 0 for none
 
 
 class Lease(Message, frozen=True):
@@ -491,6 +492,7 @@ class BalancedServer(Message, frozen=True):
     ports: Ports
     direct_ports: Ports
     state: ServerState
+    agent_port: int = 0  # HAProxy's agent check; 0 for none
 
 
 class BalancerView(Message, frozen=True):

@@ -36,12 +36,13 @@ def render_instance_setup(address: protocol.ClientAddress, hub_url: str = "", ca
 
 
 def render_station_setup(direct: ports.PortTriple, balancer: ports.PortTriple) -> str:
-    """`station-setup.sh` for one station: its three ports, and the three that its balancers use."""
+    """`station-setup.sh` for one station: its three ports, the three that its balancers use, and the agent check."""
     return _fill(
         "station-setup.sh",
         {
             "PROXY_PORTS": f"{direct.proxy} {balancer.proxy}",
             "MIRROR_PORTS": f"{direct.http} {direct.https} {balancer.http} {balancer.https}",
+            "AGENT_PORTS": str(ports.agent_port(direct, balancer)),
         },
     )
 

@@ -12,9 +12,11 @@ import os
 import threading
 from collections.abc import Callable
 
+import msgspec
+
 from stationmaster.host import local_server, network
 from stationmaster.model import errors, protocol
-from stationmaster.station import health, hub_link, report, specs, steps, wiring
+from stationmaster.station import agent_port, health, hub_link, report, specs, steps, wiring
 from stationmaster.station import plan as plans
 from stationmaster.station.sites import serving
 
@@ -36,6 +38,9 @@ class Daemon:
         self._stop = parts.stop
         self._plan = plans.Plan()
         self._health = health.Health(parts.board, parts.clock)
+        self._agent = agent_port.AgentPort(
+            parts.board, parts.clock, parts.names, parts.host.listen, self._health.verdict
+        )
         self._serving = serving.ServingRecord(parts.state.serving, parts.files)
         self._heartbeat = hub_link.HeartbeatThread(parts.link, parts.board, parts.clock, self._compose)
         self._reported: object = None
@@ -72,6 +77,7 @@ class Daemon:
             for thread in threads:
                 thread.join(timeout=_JOIN_SECONDS)
             answering.close()
+            self._agent.close()
 
     def stop_engines(self) -> None:
         """End nginx and squid too; after ``run``."""
@@ -89,6 +95,7 @@ class Daemon:
             for step in self._plan.steps:
                 self._take(step, moment)
         self._renew_serving(moment)
+        self._agent.keep()
         self._report_news()
         _notify("WATCHDOG=1")
 
@@ -121,7 +128,9 @@ class Daemon:
             self._heartbeat.wake()
 
     def _compose(self) -> protocol.StationHeartbeat:
-        return report.heartbeat(self._board.read(), self._plan, self._health.verdict(), self._clock.now())
+        message = report.heartbeat(self._board.read(), self._plan, self._health.verdict(), self._clock.now())
+        problem = self._agent.problem
+        return msgspec.structs.replace(message, problems=[*message.problems, problem]) if problem else message
 
 
 def _start(name: str, run: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:

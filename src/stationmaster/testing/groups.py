@@ -17,7 +17,7 @@ from pathlib import Path
 
 from stationmaster.balancer import follow, run
 from stationmaster.balancer import spec as balancer
-from stationmaster.host import clock, engine_process, processes
+from stationmaster.host import clock, engine_process, line_server, processes
 from stationmaster.model import errors, protocol
 from stationmaster.station.sites import program, spec
 from stationmaster.testing import loopback, sites
@@ -38,6 +38,20 @@ class Station:
     nginx: program.NginxSite
     squid: program.SquidSite
     hub_port: int
+    agent_port: int
+    agent_says: bytes | None = b"100% #ready\n"
+    agent: line_server.LineServer | None = None
+
+    def open_agent(self) -> None:
+        """The daemon's agent check, for HAProxy."""
+        self.close_agent()
+        self.agent = line_server.LineServer((self.place.address,), self.agent_port, lambda _: self.agent_says)
+
+    def close_agent(self) -> None:
+        """It dies."""
+        if self.agent is not None:
+            self.agent.close()
+        self.agent = None
 
     def nginx_spec(self) -> spec.NginxSpec:
         """Believes the balancer on 127.0.0.1."""
@@ -66,6 +80,8 @@ class Station:
         self.signal(signal.SIGCONT)
         self.health.thaw()
         self.health.status = 200
+        self.agent_says = b"100% #ready\n"
+        self.open_agent()
         end = _CLOCK.monotonic() + 20
         while _CLOCK.monotonic() < end:
             kept = [self.nginx.keep(self.nginx_spec()), self.squid.keep(self.squid_spec())]
@@ -156,6 +172,7 @@ def view_of(
             "ports": vars(one.place.balancer),
             "directPorts": vars(one.place.direct),
             "state": chosen[one.name],
+            "agentPort": one.agent_port,
         }
         for one in stations.both()
         if one.name in chosen
@@ -190,7 +207,7 @@ def two_stations() -> Iterator[Stations]:
     """Both started; their engines end with the context."""
     with contextlib.ExitStack() as stack:
         hub_port = stack.enter_context(echoing_hub())
-        found = loopback.free_ports(6)
+        found = loopback.free_ports(7)
         made = [
             _station(stack, name, f"127.0.3.{number}", found, hub_port)
             for number, name in ((1, "first"), (2, "second"))
@@ -201,17 +218,18 @@ def two_stations() -> Iterator[Stations]:
         yield Stations(made[0], made[1], hub_port, combined, state / "tls.pem")
         for one in made:
             one.signal(signal.SIGCONT)
+            one.close_agent()
 
 
 def _station(stack: contextlib.ExitStack, name: str, address: str, found: list[int], hub_port: int) -> Station:
-    place = stack.enter_context(sites.station_place(address, found))
+    place = stack.enter_context(sites.station_place(address, found[:6]))
     (place.state / "www" / "instance-setup.sh").write_text(name)
     make_certificate(place.state / "tls.pem", place.state / "tls-key.pem")
     health = stack.enter_context(loopback.UnixHealth(place.state / "daemon.sock").running())
     doors = engine_process.real_doors()
     hub = spec.HubTarget(("hub.example",), hub_port, ("127.0.0.1",))
     squid = program.SquidSite(place.squid_spec(hub=hub), doors)
-    return Station(name, place, health, program.NginxSite(place.nginx_spec(), doors), squid, hub_port)
+    return Station(name, place, health, program.NginxSite(place.nginx_spec(), doors), squid, hub_port, found[6])
 
 
 _KEY_PAIR: dict[str, tuple[bytes, bytes]] = {}

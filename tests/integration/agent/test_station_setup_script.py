@@ -67,7 +67,7 @@ def test_it_opens_and_labels_every_port_once(script: Path, host: Path, tmp_path:
     done = run_script(script, path)
     assert done.returncode == 0, done.stderr
     opened = (tmp_path / "open").read_text().splitlines()
-    wanted = (16080, 16081, 17080, 17443, 17081, 17444)
+    wanted = (16080, 16081, 17080, 17443, 17081, 17444, 17082)
     assert sorted(opened) == sorted(f"{kind} {port}/tcp" for kind in ("now", "permanent") for port in wanted)
     labels = (tmp_path / "labels").read_text().splitlines()[1:]
     # 17443 and 17444 lie in a range that has the label; 17080 has another one, which is changed.

@@ -51,6 +51,62 @@ def test_a_drain_is_told_without_a_reload_and_outlives_a_restart(group: groups.G
     assert group.settles(lambda: group.served_by() == drained)
 
 
+def column(group: groups.Group, station: str, name: str) -> set[str]:
+    """What HAProxy shows of a station in its ready tiers."""
+    lines = [line.split(",") for line in unix_socket.ask(group.state / "haproxy.sock", "show stat").splitlines()]
+    index = lines[0].index(name)
+    return {one[index] for one in lines if one[0] in haproxy.BACKENDS and one[1:2] == [station]}
+
+
+def test_a_station_has_a_say_in_its_weight(group: groups.Group) -> None:
+    first = group.stations.first
+    assert groups.wait_until(lambda: column(group, "first", "agent_status") == {"CHECKED"})
+    first.agent_says = b"10% #returning\n"
+    assert groups.wait_until(lambda: column(group, "first", "weight") == {"10"})
+    # Dead, silent, nonsense: the last share stays, and the checks on /healthz alone decide who is served.
+    for word, is_open in ((b"down\0\xff GET / HTTP/1.1\n", True), (None, True), (None, False)):
+        first.agent_says = word
+        if not is_open:
+            first.close_agent()
+        time.sleep(1.3)
+        assert all(one.startswith("UP") for one in column(group, "first", "status"))
+        get(group)
+    first.agent_says = b"100% #ready\n"
+    first.open_agent()
+    assert groups.wait_until(lambda: column(group, "first", "weight") == {"100"})
+
+
+def is_drained(group: groups.Group) -> bool:
+    """HAProxy names the agent in it wherever there is one, whoever gave the order."""
+    return all(one.startswith("DRAIN") for one in column(group, "first", "status"))
+
+
+def test_a_drain_outlives_what_the_station_says_and_a_reload(group: groups.Group) -> None:
+    """The station may not have heard of it yet; and its share of nothing must not outlive the drain."""
+    group.say(groups.view_of(group.stations, group.ports, {"first": "DRAINING", "second": "IN_ROTATION"}))
+    assert group.settles(lambda: is_drained(group))
+    time.sleep(1.3)
+    assert is_drained(group)
+    before = workers(group)
+    group.node._settings = dataclasses.replace(group.node._settings, bind="127.0.0.4")
+    assert group.settles(lambda: group.node.problem is None and not before & workers(group))
+    assert is_drained(group)
+    group.stations.first.agent_says = b"0% #draining\n"
+    time.sleep(1.3)
+    group.stations.first.close_agent()
+    group.say(groups.view_of(group.stations, group.ports))
+    assert group.settles(lambda: column(group, "first", "status") == {"UP"})
+    assert groups.wait_until(lambda: column(group, "first", "weight") == {"100"})
+
+
+def test_an_operators_maintenance_at_haproxy_is_left_alone(group: groups.Group) -> None:
+    unix_socket.ask(group.state / "haproxy.sock", "set server proxy/first state maint")
+    time.sleep(1.3)
+    group.say(groups.view_of(group.stations, group.ports, {"first": "IN_ROTATION", "second": "DRAINING"}))
+    group.say(groups.view_of(group.stations, group.ports))
+    assert status(group, "proxy", "first") == "MAINT"
+
+
 def test_stations_come_and_go_without_a_refused_connection(group: groups.Group) -> None:
     before = workers(group)
     with groups.load(lambda: get(group)) as tally:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from stationmaster.balancer import follow, haproxy, keepalived, local_addresses, nginx, spec
+from stationmaster.balancer import follow, haproxy, keepalived, local_addresses, nginx, program, spec
 from stationmaster.model import errors, protocol
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -24,6 +24,7 @@ def server(letter: str, address: str | None, state: str = "IN_ROTATION", **chang
         "ports": PORTS,
         "directPorts": DIRECT,
         "state": state,
+        "agentPort": 17082,
         "fromALaterRelease": True,
     }
     return {**made, **changes}
@@ -109,6 +110,19 @@ def test_stations_with_different_balancer_ports_share_no_port_in_the_check() -> 
     assert "http-check connect" not in text
     assert "10.0.0.2:1 port 2 id" in text
     assert "10.0.0.1:16081 port 17081 id" in text
+
+
+def test_a_station_of_a_former_release_has_no_agent_check() -> None:
+    text = haproxy.render_haproxy(spec.balancer_spec(view(server("a", "10.0.0.1", agentPort=0))))["haproxy.cfg"]
+    assert "agent" not in text
+
+
+def test_drains_in_a_running_haproxy() -> None:
+    """Columns and bits as HAProxy 2.6 has them: 1 is maintenance by order, 4 by the file, 8 drain by order."""
+    rows = {"plain": 0, "drained": 8, "kept": 1, "both": 9, "by-file": 4}
+    text = "1\n# be_id be_name srv_id srv_name srv_addr srv_op_state srv_admin_state srv_uweight srv_iweight\n"
+    text += "".join(f"3 proxy 7 {name} 10.0.0.1 2 {admin} 100 100\n" for name, admin in rows.items())
+    assert program.parse_drains(text) == {"proxy/plain": False, "proxy/drained": True, "proxy/by-file": False}
 
 
 def test_a_group_without_stations() -> None:

@@ -9,6 +9,7 @@ set -u
 
 PROXY_PORTS='@PROXY_PORTS@'
 MIRROR_PORTS='@MIRROR_PORTS@'
+AGENT_PORTS='@AGENT_PORTS@'
 
 DRY_RUN=no
 FAILED=no
@@ -17,8 +18,8 @@ say() { printf '%s\n' "$*"; }
 
 usage() {
     say "usage: sh station-setup.sh [--dry-run]"
-    say "Opens tcp ports $PROXY_PORTS (proxy) and $MIRROR_PORTS (mirror),"
-    say "and labels them squid_port_t and http_port_t where SELinux is enabled."
+    say "Opens tcp ports $PROXY_PORTS (proxy), $MIRROR_PORTS (mirror) and $AGENT_PORTS (HAProxy's agent check),"
+    say "and labels the first squid_port_t, the second http_port_t where SELinux is enabled."
 }
 
 has() { command -v "$1" >/dev/null 2>&1; }
@@ -56,14 +57,14 @@ open_port() {
 
 open_firewall() {
     if ! has firewall-cmd; then
-        say "firewalld: not installed, skipped. Open tcp $PROXY_PORTS $MIRROR_PORTS in whatever firewall this host has."
+        say "firewalld: not installed, skipped. Open tcp $PROXY_PORTS $MIRROR_PORTS $AGENT_PORTS in whatever firewall this host has."
         return 0
     fi
     if ! firewall-cmd --state >/dev/null 2>&1; then
         say "firewalld: installed but not running, skipped."
         return 0
     fi
-    for port in $PROXY_PORTS $MIRROR_PORTS; do
+    for port in $PROXY_PORTS $MIRROR_PORTS $AGENT_PORTS; do
         open_port "$port"
     done
 }
