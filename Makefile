@@ -2,9 +2,10 @@
 SHELL := /bin/bash
 PYTEST := .venv/bin/python -m pytest
 PART ?= guide
+MINUTES ?= 60
 KEEP ?=
 
-.PHONY: help setup demo demo-down test unit contract integration acceptance lint format bench
+.PHONY: help setup demo demo-down test unit contract integration acceptance lint format bench fuzz
 
 help: ## what there is to do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -19,8 +20,8 @@ demo-down: setup ## remove everything that a demo left
 	@.venv/bin/stationmaster demo --down
 
 lint: setup ## formatting, lint, types, import layers
-	.venv/bin/ruff format --check src tests benches
-	.venv/bin/ruff check src tests benches
+	.venv/bin/ruff format --check src tests benches fuzz
+	.venv/bin/ruff check src tests benches fuzz
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
@@ -41,8 +42,12 @@ test: lint ## lint, then all tests: unit, contract, migration, integration, acce
 	$(PYTEST) -q tests/unit tests/contract tests/migration tests/integration tests/acceptance
 
 format: setup ## rewrite the code as the formatter wants it
-	.venv/bin/ruff format src tests benches
-	.venv/bin/ruff check --fix src tests benches
+	.venv/bin/ruff format src tests benches fuzz
+	.venv/bin/ruff check --fix src tests benches fuzz
 
 bench: setup ## timings, side by side with other tools, as ratios
 	.venv/bin/python -m benches
+
+fuzz: setup ## coverage-guided fuzzing of all parsers (MINUTES=60); what escapes is kept in .state/fuzz
+	@.venv/bin/python -c 'import atheris' 2>/dev/null || .venv/bin/python -m pip install -q -e '.[fuzz]'
+	@nice -n 19 .venv/bin/python -m fuzz --minutes $(MINUTES)

@@ -12,6 +12,8 @@ from stationmaster.model import errors
 
 _BUFFER = 1 << 18
 _HEAD_LIMIT = 1 << 16
+_MOST_INTERIM = 8
+_MOST_TRAILERS = 100
 
 
 class BrokenError(Exception):
@@ -58,13 +60,15 @@ class Connection:
         self._start = self._end = 0
 
     def head(self) -> tuple[int, str, dict[str, str]]:
-        """Status, version and headers of the next answer that is not an interim one."""
-        while True:
-            status, version, headers = _parse_head(self._head_lines())
+        """Status, version and headers of the next answer that is not an interim one; all of them in time."""
+        end = time.monotonic() + self._patience
+        for _ in range(_MOST_INTERIM):
+            status, version, headers = _parse_head(self._head_lines(end))
             if status >= 200:
                 return status, version, headers
             if status == 101:
                 raise BrokenError("the server switched to another protocol")
+        raise BrokenError("the server sends interim answers without end")
 
     def piece(self, limit: int) -> memoryview:
         """Up to ``limit`` bytes, as they came; valid until the next call. Empty: the other side closed."""
@@ -76,12 +80,15 @@ class Connection:
         return found
 
     def line(self) -> bytes:
-        """One line of a chunked body."""
+        """One line of a chunked body, in time: it carries no bytes by which a pace could be told."""
         found = bytearray()
+        end = time.monotonic() + self._patience
         while not found.endswith(b"\n"):
             byte = self.piece(1)
             if not byte or len(found) > 1024:
                 raise BrokenError("a chunked body is malformed")
+            if time.monotonic() > end:
+                raise BrokenError("a line of a chunked body took too long")
             found += byte
         return bytes(found).strip()
 
@@ -94,8 +101,7 @@ class Connection:
         with contextlib.suppress(OSError):
             self._sock.close()
 
-    def _head_lines(self) -> list[bytes]:
-        end = time.monotonic() + self._patience
+    def _head_lines(self, end: float) -> list[bytes]:
         while True:
             window = bytes(self._memory[self._start : min(self._end, self._start + _HEAD_LIMIT)])
             for mark in (b"\r\n\r\n", b"\n\n"):
@@ -205,9 +211,12 @@ class WireAnswer:
                 yield piece
             if connection.line():
                 raise BrokenError("a chunked body is malformed")
-        while connection.line():  # trailers say nothing that is needed
-            pass
-        self._left = 0
+        for _ in range(_MOST_TRAILERS):
+            if not connection.line():
+                self._left = 0
+                return
+            # trailers say nothing that is needed
+        raise BrokenError("a chunked body has trailers without end")
 
 
 def _chunk_size(line: bytes) -> int:

@@ -109,6 +109,9 @@ class Wire:
         except OSError as exc:
             sock.close()
             raise http_message.BrokenError(http_message.words(exc)) from exc
+        except ValueError as exc:  # a name that no certificate can have
+            sock.close()
+            raise http_message.BrokenError(str(exc)) from exc
         return http_message.Connection(sock, is_secure=origin.is_secure)
 
     def _split(self, url: str) -> tuple[Origin, str]:

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator
 
 from stationmaster.mirror import failures, fileref, release, source, unpack
 
-_FIELD = re.compile(rb"^(Filename|Size|SHA512|SHA256|SHA1|MD5sum):[ \t]*(.*?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
-_DIRECTORY = re.compile(rb"^Directory:[ \t]*(.*?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+# Without a lazy or trailing part: a line of blanks would take the square of its length.
+_FIELD = re.compile(rb"^(Filename|Size|SHA512|SHA256|SHA1|MD5sum):(.*)$", re.MULTILINE | re.IGNORECASE)
+_DIRECTORY = re.compile(rb"^Directory:(.*)$", re.MULTILINE | re.IGNORECASE)
 _SOURCE_SUMS = re.compile(
     rb"^(Checksums-Sha512|Checksums-Sha256|Checksums-Sha1):[^\n]*((?:\n[ \t][^\n]*)*)", re.MULTILINE | re.IGNORECASE
 )
-_LONGEST_STANZA = 32 << 20
+_LONGEST_STANZA = 4 << 20
 
 
 def wanted_indexes(listed: release.Release, wanted: source.DebSource, suite: str) -> dict[str, str]:
@@ -35,7 +36,7 @@ def wanted_indexes(listed: release.Release, wanted: source.DebSource, suite: str
 def parse_packages(blocks: Iterable[bytes], *, what: str) -> Iterator[fileref.FileRef]:
     """The packages that a Packages index names."""
     for stanza in _stanzas(blocks, what):
-        fields = {name.lower(): value for name, value in _FIELD.findall(stanza)}
+        fields = _single_fields(stanza, what)
         if not fields:
             continue
         path = fileref.normal_path(_text(fields.get(b"filename", b""), what), what=what)
@@ -59,12 +60,13 @@ def parse_sources(blocks: Iterable[bytes], *, what: str) -> Iterator[fileref.Fil
         field = next((f for f in (b"checksums-sha256", b"checksums-sha512", b"checksums-sha1") if f in sums), None)
         if field is None:
             raise failures.WeakDigestError(f"{what} names a source package without SHA-256 checksums.")
-        base = _text(directory[1], what) if directory else ""
+        base = _text(directory[1].strip(), what) if directory else ""
         for line in sums[field].split(b"\n"):
             words = line.split(None, 2)
             if len(words) != 3:
                 continue
-            path = fileref.normal_path(f"{base}/{_text(words[2], what)}".lstrip("/"), what=what)
+            name = _text(words[2].strip(), what)
+            path = fileref.normal_path(f"{base}/{name}" if base else name, what=what)
             checksum = fileref.parse_checksum(
                 field.removeprefix(b"checksums-").decode(), _text(words[0], what), what=path
             )
@@ -147,19 +149,31 @@ def _stanzas(blocks: Iterable[bytes], what: str) -> Iterator[bytes]:
     """Paragraphs, separated by empty lines (deb822)."""
     rest = b""
     for block in blocks:
-        *whole, rest = (rest + block.replace(b"\r\n", b"\n")).split(b"\n\n")
+        joined = rest + block
+        held = b"\r" if joined.endswith(b"\r") else b""  # its line feed comes with the next block
+        *whole, rest = joined.removesuffix(held).replace(b"\r\n", b"\n").split(b"\n\n")
+        rest += held
         yield from whole
         if len(rest) > _LONGEST_STANZA:
             raise failures.MetadataTooLargeError(f"{what} holds an entry without end.")
     yield rest
 
 
+def _single_fields(stanza: bytes, what: str) -> dict[bytes, bytes]:
+    """The fields that are read; one that comes twice and says two things leaves open what clients would believe."""
+    fields: dict[bytes, bytes] = {}
+    for name, value in _FIELD.findall(stanza):
+        if fields.setdefault(name.lower(), value.strip()) != value.strip():
+            raise failures.MetadataInvalidError(
+                f"{what} states {name.decode()} twice in one entry: {fields[name.lower()][:80]!r}, {value[:80]!r}."
+            )
+    return fields
+
+
 def _size(value: bytes, what: str) -> int | None:
     if not value:
         return None
-    if not value.isdigit() or len(value) > 18:
-        raise failures.MetadataInvalidError(f"{what} states the size {value!r}, which is no size.")
-    return int(value)
+    return fileref.parse_size(value.decode("latin-1"), what=what)
 
 
 def _text(value: bytes, what: str) -> str:

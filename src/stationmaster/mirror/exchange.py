@@ -17,6 +17,7 @@ from stationmaster.model import errors
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 8
 _BLOCK = 1 << 18
+_LONGEST_ADDRESS = 16_000
 _Result = TypeVar("_Result")
 
 
@@ -174,21 +175,29 @@ class Exchange:
 
 def redirect_target(address: str, location: str | None, is_downgrade_refused: bool) -> str:  # noqa: FBT001
     """Where a redirect leads; only http and https, and not from https to http where nothing else proves the bytes."""
-    target = parse.urljoin(address, location or "")
-    scheme = parse.urlsplit(target).scheme
-    if not location or scheme not in ("http", "https"):
+    try:
+        target = parse.urljoin(address, location or "")
+        scheme = parse.urlsplit(target).scheme
+    except ValueError:  # no address at all: a bracket too many
+        target = scheme = ""
+    if not location or scheme not in ("http", "https") or not sendable(target, longest=_LONGEST_ADDRESS):
         raise failures.RedirectRefusedError(
-            f"{address} redirects to {location!r}; only http and https addresses are followed."
+            f"{address} redirects to {(location or '')[:200]!r}; only http and https addresses are followed."
         )
     if is_downgrade_refused and scheme == "http" and address.startswith("https:"):
         raise failures.RedirectRefusedError(f"{address} redirects from https to {target}.")
     return target
 
 
+def sendable(value: str, *, longest: int = 500) -> str:
+    """What we have from a server and send again, as it is; empty when it cannot be sent."""
+    return value if value.isascii() and value.isprintable() and len(value) <= longest else ""
+
+
 def refuse_short(answer: Answer, received: int, url: str) -> None:
     """A connection that closed early ends the stream without any error of its own."""
     stated = answer.headers.get("content-length", "")
-    if stated.isdecimal() and received < int(stated):
+    if stated.isdecimal() and len(stated) < 19 and received < int(stated):
         raise PassingError(
             failures.UnavailableError(f"{url}: the connection ended after {received} of {stated} bytes."), retry.Fault()
         )

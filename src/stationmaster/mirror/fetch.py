@@ -57,8 +57,10 @@ class Fetcher:
 
         def attempt() -> Document:
             with self._exchange.answer(url, headers or {}, is_downgrade_refused=True) as answer:
-                if answer.status == 304:
+                if answer.status == 304 and headers:
                     return Document(304, b"", answer.headers)
+                if answer.status != 200:
+                    raise exchange.PassingError(exchange.unavailable(url, answer.status), retry.Fault())
                 body = bytearray()
                 for piece in self._exchange.pieces(answer, url):
                     body += piece
@@ -118,9 +120,9 @@ class Fetcher:
                 self._files.truncate(part)
                 sums, offset = _Sums(ref), 0
                 validators.pop("resumed", None)
-                if answer.status != 200:
-                    raise exchange.PassingError(exchange.unavailable(url, answer.status), retry.Fault())
-            etag = answer.headers.get("etag", "")
+            if not offset and answer.status != 200:
+                raise exchange.PassingError(exchange.unavailable(url, answer.status), retry.Fault())
+            etag = exchange.sendable(answer.headers.get("etag", ""))
             if etag and not etag.startswith("W/"):
                 validators["etag"] = etag
             self._store(answer, url, part, sums)

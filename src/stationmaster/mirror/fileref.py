@@ -15,6 +15,8 @@ ALGORITHMS = {"sha256": 64, "sha512": 128, "sha384": 96, "sha1": 40}
 _SPELLINGS = {"sha": "sha1"}  # createrepo before 2009 wrote "sha" and meant SHA-1
 _HEX = re.compile(r"[0-9a-f]+")
 _ENCODED = re.compile(r"%[0-9A-Fa-f]{2}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")  # C1, too: terminals obey it
+_LONGEST_PATH = 1000  # characters of up to four bytes, below a volume's own path: Linux takes 4096 bytes
 _BLOCK = 1 << 18
 _PACKAGE_TIME_BASE = 1_577_836_800  # 2020-01-01
 _PACKAGE_TIME_RANGE = 31_536_000
@@ -83,10 +85,17 @@ def normal_path(path: str, *, what: str) -> str:
         longest = max((len(part.encode()) for part in kept), default=0)
     except UnicodeEncodeError as exc:
         raise _unsafe(path, what) from exc
-    is_printable = all(character >= " " and character != "\x7f" for character in path)
-    if not kept or path.endswith("/") or longest > 255 or not is_printable or kept[0] == ".metadata":
+    is_long = longest > 255 or len(path) > _LONGEST_PATH
+    if not kept or path.endswith("/") or is_long or _CONTROL.search(path) or kept[0] == ".metadata":
         raise _unsafe(path, what)
     return "/".join(kept)
+
+
+def parse_size(text: str, *, what: str) -> int:
+    """A size in bytes, as metadata states it."""
+    if not (text.isascii() and text.isdigit()) or len(text) > 18:
+        raise failures.MetadataInvalidError(f"{what} states the size {text[:40]!r}, which is no size.")
+    return int(text)
 
 
 def quoted_path(path: str) -> str:
@@ -118,7 +127,8 @@ def digest_of(path: Path, algorithm: str = "sha256") -> str:
 
 
 def _unsafe(path: str, what: str) -> failures.UnsafePathError:
+    shown = path if len(path) <= 200 else path[:200] + "…"
     return failures.UnsafePathError(
-        f"{what} names the path {path!r}, which leaves the tree or cannot be a file in it.",
+        f"{what} names the path {shown!r}, which leaves the tree or cannot be a file in it.",
         hint="Nothing of it was written. Report it to those who run the upstream.",
     )

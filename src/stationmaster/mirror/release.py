@@ -6,9 +6,11 @@ import dataclasses
 import datetime
 from collections.abc import Mapping
 
-from stationmaster.mirror import failures, fileref
+from stationmaster.mirror import dates, failures, fileref
 
 HASH_FIELDS = ("SHA512", "SHA256", "SHA1", "MD5Sum")  # strongest first; also the names of by-hash directories
+_LENGTHS = {"SHA512": 128, "SHA256": 64, "SHA1": 40, "MD5Sum": 32}
+_MOST_FILES = 100_000  # Debian's largest suite lists 10,000
 _CLEARSIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
 _STRONG = {"SHA512": "sha512", "SHA256": "sha256"}
@@ -72,35 +74,40 @@ def _parse_fields(content: bytes, what: str) -> dict[str, str]:
         text = content.decode()
     except UnicodeDecodeError as exc:
         raise failures.MetadataInvalidError(f"{what} is no text: {exc}.") from exc
-    fields: dict[str, str] = {}
-    for line in text.splitlines():
-        if line[:1] in (" ", "\t"):
-            if not fields:
+    fields: dict[str, list[str]] = {}
+    last: list[str] | None = None
+    for line in text.split("\n"):
+        if not line.strip():
+            continue
+        if line[0] in " \t":
+            if last is None:
                 raise failures.MetadataInvalidError(f"{what} begins with a continued line.")
-            last = next(reversed(fields))
-            fields[last] += "\n" + line.strip()
-        elif line.strip():
-            name, colon, value = line.partition(":")
-            if not colon:
-                raise failures.MetadataInvalidError(f"{what} holds the line {line[:60]!r}, which is no field.")
-            fields[name.strip().lower()] = value.strip()
-    return fields
+            last.append(line.strip())
+            continue
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise failures.MetadataInvalidError(f"{what} holds the line {line[:60]!r}, which is no field.")
+        last = fields[name.strip().lower()] = [value.strip()]
+    return {name: "\n".join(lines) for name, lines in fields.items()}
 
 
 def _parse_files(fields: Mapping[str, str], what: str) -> dict[str, Listed]:
     digests: dict[str, dict[str, str]] = {}
     sizes: dict[str, int] = {}
     for field in HASH_FIELDS:
-        for line in fields.get(field.lower(), "").splitlines():
+        for line in fields.get(field.lower(), "").split("\n"):
             words = line.split(None, 2)
             if not words:
                 continue
-            if len(words) != 3 or not words[1].isdecimal() or not words[0].isalnum():
-                raise failures.MetadataInvalidError(f"{what} holds the line {line!r} in {field}.")
-            path = fileref.normal_path(words[2], what=what)
-            digests.setdefault(path, {})[field] = words[0].lower()
-            if sizes.setdefault(path, int(words[1])) != int(words[1]):
+            if len(words) != 3 or not _is_digest(words[0], field):
+                raise failures.MetadataInvalidError(f"{what} holds the line {line[:120]!r} in {field}.")
+            path, size = fileref.normal_path(words[2], what=what), fileref.parse_size(words[1], what=what)
+            if digests.setdefault(path, {}).setdefault(field, words[0].lower()) != words[0].lower():
+                raise failures.MetadataInvalidError(f"{what} states two {field} digests for {path}.")
+            if sizes.setdefault(path, size) != size:
                 raise failures.MetadataInvalidError(f"{what} states two sizes for {path}.")
+        if len(sizes) > _MOST_FILES:
+            raise failures.MetadataTooLargeError(f"{what} lists more than {_MOST_FILES} files.")
     files = {}
     for path, found in digests.items():
         strongest = next((field for field in _STRONG if field in found), None)
@@ -113,13 +120,16 @@ def _parse_files(fields: Mapping[str, str], what: str) -> dict[str, Listed]:
     return files
 
 
+def _is_digest(text: str, field: str) -> bool:
+    """Whether the text is a digest of the field's kind; it becomes a file name below by-hash."""
+    is_weak = field not in _STRONG  # never believed, and some archives are careless with them
+    return text.isascii() and text.isalnum() and (len(text) == _LENGTHS[field] or (is_weak and len(text) <= 128))
+
+
 def _parse_date(text: str, what: str) -> datetime.datetime | None:
     if not text:
         return None
-    from email import utils
-
-    try:
-        date = utils.parsedate_to_datetime(text)
-    except ValueError as exc:
-        raise failures.MetadataInvalidError(f"{what} holds the date {text!r}, which is no date.") from exc
-    return date if date.tzinfo else date.replace(tzinfo=datetime.UTC)
+    date = dates.parse_mail_date(text)
+    if date is None:
+        raise failures.MetadataInvalidError(f"{what} holds the date {text[:60]!r}, which is no date.")
+    return date

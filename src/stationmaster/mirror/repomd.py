@@ -106,9 +106,9 @@ class _RepomdHandler:
         elif self.data and name == "checksum":
             self.data[-1].digest = text
         elif self.data and name == "size":
-            self.data[-1].size = _whole_number(text, "repomd.xml")
+            self.data[-1].size = fileref.parse_size(text, what="repomd.xml")
         elif self.data and name == "open-size":
-            self.data[-1].open_size = _whole_number(text, "repomd.xml")
+            self.data[-1].open_size = fileref.parse_size(text, what="repomd.xml")
 
 
 class _PrimaryHandler(_Collecting):
@@ -131,7 +131,7 @@ class _PrimaryHandler(_Collecting):
         elif name == "checksum":
             self._algorithm = attributes.get("type", "")
         elif name == "size" and "package" in attributes:
-            self._size = _whole_number(attributes["package"], self._what)
+            self._size = fileref.parse_size(attributes["package"], what=self._what)
         elif name == "location":
             _refuse_foreign(attributes, self._what)
             self._href = attributes.get("href", "")
@@ -178,7 +178,7 @@ class _DeltaHandler(_Collecting):
         if all(field in self._fields for field in self.wants_text):
             path = fileref.normal_path(self._fields["filename"], what=self._what)
             checksum = fileref.parse_checksum(self._algorithm, self._fields["checksum"], what=path)
-            size = _whole_number(self._fields["size"], self._what)
+            size = fileref.parse_size(self._fields["size"], what=self._what)
             self.found.append(fileref.FileRef(path, size, checksum, fileref.Kind.FURTHER))
             self._fields = {}
 
@@ -190,9 +190,3 @@ def _refuse_foreign(attributes: dict[str, str], what: str) -> None:
             hint="Mirror that other repository at its own address.",
             code="ForeignLocation",
         )
-
-
-def _whole_number(text: str, what: str) -> int:
-    if not (text.isascii() and text.isdigit()) or len(text) > 18:
-        raise failures.MetadataInvalidError(f"{what} states the size {text!r}, which is no size.")
-    return int(text)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
+from stationmaster.mirror import dates
+
 _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -56,9 +58,5 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
         return None
     if value.strip().isdecimal():
         return min(float(value.strip()), 1e9)
-    from email import utils
-
-    try:
-        return max(0.0, utils.parsedate_to_datetime(value).timestamp() - now)
-    except (ValueError, TypeError):
-        return None
+    date = dates.parse_mail_date(value)
+    return None if date is None else max(0.0, date.timestamp() - now)

@@ -115,7 +115,23 @@ def load_keyring(keys: Iterable[bytes]) -> Keyring | None:
                 raise _no_key() from exc
     if not certificates and any(True for _ in keys):
         raise _no_key()
-    return Keyring(tuple(certificates)) if certificates else None
+    usable = tuple(one for one in certificates if _is_usable(one))
+    if certificates and not usable:
+        named = ", ".join(one.fingerprint.upper() for one in certificates)
+        raise errors.CallerError(
+            f"The pinned key {named} has no self-signature that holds by today's rules.",
+            hint="Old keys are bound by SHA-1: ask the upstream for its key as it is now.",
+        )
+    return Keyring(usable) if usable else None
+
+
+def _is_usable(certificate: pysequoia.Cert) -> bool:
+    """Whether the key is bound to itself by a signature that the library believes."""
+    try:
+        certificate.expiration  # noqa: B018 - reading it looks the signature up
+    except Exception:  # noqa: BLE001 - the library raises bare RuntimeError for everything
+        return False
+    return True
 
 
 def _no_key() -> errors.CallerError:

@@ -11,7 +11,7 @@ from urllib import parse
 
 import msgspec
 
-from stationmaster.mirror import failures, fetch, fileref, mirrors
+from stationmaster.mirror import dates, exchange, failures, fetch, fileref, mirrors
 
 ROOT_LIMIT = 32 << 20
 
@@ -114,12 +114,14 @@ class RootReader:
         self._is_hurried = is_hurried
         self.base = base
         self._former = former
+        self._absence: failures.UnavailableError | None = None
         self.validators: dict[str, Validator] = {}
 
     def read(self, path: str) -> RootDocument | None:
         """The document, None when the upstream has none."""
         known = self._former.validators.get(path) if self._former else None
         held = self._held(path) if known else None
+        self._absence = None
         try:
             answer = self._fetcher.fetch_document(
                 self.base + fileref.quoted_path(path),
@@ -128,9 +130,10 @@ class RootReader:
                 is_hurried=self._is_hurried,
             )
         except failures.UnavailableError as exc:
-            if exc.is_absent:
-                return None
-            raise
+            if not exc.is_absent:
+                raise
+            self._absence = exc
+            return None
         if answer.status == 304 and known is not None and held is not None:
             self.validators[path] = known
             return RootDocument(path, held)
@@ -141,6 +144,8 @@ class RootReader:
     def require(self, path: str) -> RootDocument:
         """The document, or an error that says the repository is not there."""
         document = self.read(path)
+        if document is None and self._absence is not None and self._absence.status == 403:
+            raise self._absence
         if document is None:
             raise failures.UnavailableError(
                 f"{self.base}{path} does not exist: there is no such repository at this address.",
@@ -167,16 +172,13 @@ def strong_validator(headers: Mapping[str, str]) -> Validator | None:
     Time and size of a file that was changed within the last seconds prove nothing, since it may change again within
     the same second (RFC 9110 section 8.8.2.2); nginx makes its ETag of these two.
     """
-    etag, modified = headers.get("etag", ""), headers.get("last-modified", "")
+    etag, modified = exchange.sendable(headers.get("etag", "")), headers.get("last-modified", "")
     if not modified:
         return Validator(etag=etag) if etag and not etag.startswith("W/") else None
-    from email import utils
-
-    try:
-        age = utils.parsedate_to_datetime(headers.get("date", "")) - utils.parsedate_to_datetime(modified)
-    except (ValueError, TypeError):
+    made, sent = dates.parse_mail_date(modified), dates.parse_mail_date(headers.get("date", ""))
+    if made is None or sent is None or not exchange.sendable(modified):
         return None
-    return Validator(etag=etag, last_modified=modified) if age.total_seconds() >= 3 else None
+    return Validator(etag=etag, last_modified=modified) if (sent - made).total_seconds() >= 3 else None
 
 
 def generation_id(documents: Iterable[RootDocument], *, selection: str = "") -> str:
