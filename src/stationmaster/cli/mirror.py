@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stationmaster.cli import mirror_source
+
 if TYPE_CHECKING:
-    from stationmaster.mirror import outcome, source, volume
+    from stationmaster.mirror import outcome, volume
 
 _DEST = click.option(
     "--dest", required=True, type=click.Path(path_type=Path, file_okay=False), help="The mirror directory."
@@ -62,7 +64,7 @@ def init(dest: Path, *, as_json: bool) -> None:
 
 @mirror.command(cls=_ListCommand)
 @click.option("--format", "kind", type=click.Choice(["rpm", "deb"]), required=True)
-@click.option("--url", required=True, help="Base address of the repository or archive.")
+@mirror_source.address_options
 @click.option("--name", required=True, help="Name of the source; it is served from DEST/published/NAME/.")
 @_DEST
 @click.option("--suite", "suites", multiple=True, help="DEB: a suite; `./` for a flat repository.")
@@ -89,8 +91,8 @@ def sync(dest: Path, *, as_json: bool, connections: int, **options: Any) -> int:
         allow_shrink=options["allow_shrink"],
         allow_expired=options["allow_expired"],
     )
-    wanted = _source(options)
-    run = mirror_run.SyncRun(dest, wanted, policy, connections=connections, is_quiet=as_json)
+    wanted, credentials = mirror_source.read_source(options)
+    run = mirror_run.SyncRun(dest, wanted, policy, credentials=credentials, connections=connections, is_quiet=as_json)
     result = run.run()
     if as_json:
         _print_json(_outcome_object(result))
@@ -164,37 +166,6 @@ def clean(dest: Path, *, dry_run: bool, as_json: bool) -> None:
         _print_json({"dry_run": dry_run, "bytes": freed, "verdicts": [dataclasses.asdict(one) for one in verdicts]})
     else:
         click.echo(f"{freed} bytes {'would be' if dry_run else 'were'} freed.")
-
-
-def _source(options: dict[str, Any]) -> source.Source:
-    """The source that the options describe; whatever is wrong with them is a usage error."""
-    from stationmaster.mirror import source
-    from stationmaster.model import errors
-
-    keys = tuple(_read_key(path) for path in options["key_files"])
-    deb_only = options["suites"] or options["components"] or options["architectures"]
-    if options["kind"] == "rpm" and deb_only:
-        raise click.UsageError("--suite, --component and --arch belong to --format deb.")
-    try:
-        if options["kind"] == "rpm":
-            return source.RpmSource(options["name"], options["url"], keys)
-        return source.DebSource(
-            options["name"],
-            options["url"],
-            options["suites"],
-            options["components"],
-            options["architectures"],
-            keys,
-        )
-    except errors.CallerError as exc:
-        raise click.UsageError(str(exc)) from exc
-
-
-def _read_key(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as exc:
-        raise click.UsageError(f"Cannot read the key {path}: {exc.strerror}.") from exc
 
 
 def _open(dest: Path) -> volume.Volume:

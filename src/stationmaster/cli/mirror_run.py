@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import sys
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from stationmaster.mirror import outcome, source
+from stationmaster.mirror import access, outcome, source
 
 if TYPE_CHECKING:
     from rich import progress as rich_progress
@@ -41,12 +42,14 @@ class SyncRun:
         wanted: source.Source,
         policy: outcome.SyncPolicy,
         *,
+        credentials: access.Credentials,
         connections: int,
         is_quiet: bool,
     ) -> None:
         self._dest = dest
         self._source = wanted
         self._policy = policy
+        self._credentials = credentials
         self._connections = connections
         self._is_quiet = is_quiet
         self._stop = threading.Event()
@@ -61,10 +64,14 @@ class SyncRun:
         former = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             place = volume.open_volume(files.Files(), self._dest)
-            machine = engine.Engine(files.Files(), http.Http(), clock.SystemClock(), connections=self._connections)
-            return machine.sync(
-                place, self._source, progress=display.show, stop=self._stop, publish_alone=True, policy=self._policy
-            )
+            common = http.Http()
+            machine = engine.Engine(files.Files(), common, clock.SystemClock(), connections=self._connections)
+            with access.opened(self._credentials, self._source, common) as door:
+                found = machine.through(door).sync(
+                    place, self._source, progress=display.show, stop=self._stop, policy=self._policy
+                )
+            further = access.warnings_of(self._credentials, self._source)
+            return dataclasses.replace(found, warnings=(*further, *found.warnings))
         except errors.StationmasterError as exc:
             return outcome.SyncOutcome(outcome.State.FAILED, None, 0, 0, 0, exc)
         finally:

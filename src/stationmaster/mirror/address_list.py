@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from urllib import parse
 
 from stationmaster.mirror import failures, fetch, fileref, source, xmlstream
 
@@ -154,7 +153,7 @@ def _rank(attributes: dict[str, str]) -> int:
 
 def _usable(words: list[str]) -> tuple[str, ...]:
     """The words that are base addresses which can be asked; ftp, rsync and addresses with credentials are left out."""
-    found = [word for word in words if source.is_base_address(word) and "@" not in parse.urlsplit(word).netloc]
+    found = [word for word in words if source.is_base_address(word)]
     return tuple(dict.fromkeys(source.with_slash(word) for word in found))[:_MOST_ADDRESSES]
 
 

@@ -6,7 +6,6 @@ staging, publishing. When the upstream changes meanwhile, it starts again from t
 
 from __future__ import annotations
 
-import dataclasses
 import random
 import threading
 from pathlib import Path
@@ -21,12 +20,11 @@ from stationmaster.mirror import (
     fetch,
     lock,
     manifest,
-    mirrors,
     order,
     outcome,
     remembered,
-    roots,
     source,
+    ways,
 )
 from stationmaster.mirror import limits as shared_limits
 from stationmaster.mirror import upstream as upstreams
@@ -59,6 +57,18 @@ class Engine:
         self._jitter = jitter or random.Random()
         self._connections = connections
         self._fetch_policy = fetch_policy
+
+    def through(self, http: exchange.HttpDoor) -> Engine:
+        """The same engine behind another door: for a source whose upstream wants credentials (``access.opened``)."""
+        return Engine(
+            self._files,
+            http,
+            self._clock,
+            jitter=self._jitter,
+            connections=self._connections,
+            fetch_policy=self._fetch_policy,
+            limits=self._limits,
+        )
 
     def sync(
         self,
@@ -96,16 +106,6 @@ class Engine:
             return run.failed(exc)
 
 
-@dataclasses.dataclass(frozen=True)
-class _Way:
-    """How one sync reaches its upstream."""
-
-    upstream: upstreams.Upstream
-    mirrors: mirrors.Mirrors
-    seeker: roots.RootSeeker
-    reach: upstreams.Reach
-
-
 class _Run:
     """One sync."""
 
@@ -133,7 +133,7 @@ class _Run:
         held = self._held(self._order.expected) if self._order.expected else None
         if held is not None:
             return self._done(outcome.State.UNCHANGED, held)
-        way = self._new_way()
+        way = ways.open_way(self._volume, self._clock, self._fetcher, self._order)
         if (held := self._held(way.seeker.read_list())) is not None:
             return self._done(outcome.State.UNCHANGED, held)
         root = self._noted(way.seeker.first())
@@ -153,14 +153,14 @@ class _Run:
             former = None
         return self._outcome(outcome.State.FAILED, former, error)
 
-    def _sync_locked(self, way: _Way, root: upstreams.Root) -> outcome.SyncOutcome:
+    def _sync_locked(self, way: ways.Way, root: upstreams.Root) -> outcome.SyncOutcome:
         for _ in range(self._order.policy.restarts + 1):
             way.seeker.require_not_older(root)
             held = catalog.find_header(self._volume, self._name, root.generation)
             if held is not None:  # another run brought it, or it is held and not shown
                 return self._publish(self._volume.generation(self._name, root.generation), held, way, root)
             try:
-                staged = self._stage(way, way.upstream.complete_root(root))
+                staged = self._stage(way, way.repository.complete_root(root))
                 return self._publish(staged.directory, staged.header, way, root)
             except (failures.ChecksumError, failures.UnavailableError) as exc:
                 if isinstance(exc, failures.UnavailableError) and not exc.is_absent:
@@ -171,13 +171,13 @@ class _Run:
             hint="The last good generation stays. Run again when the upstream is at rest.",
         )
 
-    def _stage(self, way: _Way, root: upstreams.Root) -> stage.Staged:
+    def _stage(self, way: ways.Way, root: upstreams.Root) -> stage.Staged:
         from stationmaster.mirror import stage  # not for a no-op, whose whole process has 0.18 s
 
         stager = stage.Stager(
             self._files,
             self._volume,
-            way.upstream,
+            way.repository,
             way.reach,
             policy=self._order.policy,
             threads=self._connections,
@@ -187,7 +187,7 @@ class _Run:
         return stager.stage(self._name, root, former, is_guarded=self._order.expected is None)
 
     def _publish(
-        self, directory: Path, header: manifest.Header, way: _Way, root: upstreams.Root
+        self, directory: Path, header: manifest.Header, way: ways.Way, root: upstreams.Root
     ) -> outcome.SyncOutcome:
         from stationmaster.mirror import publish
 
@@ -199,27 +199,6 @@ class _Run:
         remembered.remember_root(self._files, self._volume, self._name, root, way.mirrors.bases)
         self._files.remove_tree(self._volume.incoming(self._name))
         return self._done(outcome.State.SYNCED, header)
-
-    def _new_way(self) -> _Way:
-        upstream, addresses = self._new_upstream(), mirrors.Mirrors(self._order.source.addresses)
-        return _Way(
-            upstream,
-            addresses,
-            roots.RootSeeker(self._volume, self._clock, upstream, addresses, self._order, self._fetcher),
-            upstreams.Reach(upstream, self._fetcher, addresses),
-        )
-
-    def _new_upstream(self) -> upstreams.Upstream:
-        wanted = self._order.source
-        is_dated = not self._order.policy.allow_expired and self._order.expected is None
-        now = self._clock.now() if is_dated else None
-        if isinstance(wanted, source.RpmSource):
-            from stationmaster.mirror import rpm
-
-            return rpm.RpmUpstream(wanted, self._fetcher, now)
-        from stationmaster.mirror import deb
-
-        return deb.DebUpstream(wanted, self._fetcher, now)
 
     def _tell(self, note: str) -> None:
         self._order.progress(outcome.Progress(outcome.Phase.ROOT, note=note))

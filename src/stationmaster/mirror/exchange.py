@@ -11,13 +11,19 @@ from typing import Protocol, TypeVar
 from urllib import parse
 
 from stationmaster.host import clock as clocks
-from stationmaster.mirror import failures, limits, meter, retry
+from stationmaster.mirror import failures, limits, meter, retry, source
 from stationmaster.model import errors
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _MAX_REDIRECTS = 8
 _BLOCK = 1 << 18
 _LONGEST_ADDRESS = 16_000
+_HINTS = {
+    401: "The upstream wants credentials, or other ones.",
+    403: "Check the address. The upstream may want credentials, or a client certificate.",
+    404: "Check the address.",
+    407: "The forward proxy wants credentials.",
+}
 _Result = TypeVar("_Result")
 
 
@@ -176,13 +182,13 @@ class Exchange:
 def redirect_target(address: str, location: str | None, is_downgrade_refused: bool) -> str:  # noqa: FBT001
     """Where a redirect leads; only http and https, and not from https to http where nothing else proves the bytes."""
     try:
-        target = parse.urljoin(address, location or "")
+        target = source.without_userinfo(parse.urljoin(address, location or ""))
         scheme = parse.urlsplit(target).scheme
     except ValueError:  # no address at all: a bracket too many
         target = scheme = ""
     if not location or scheme not in ("http", "https") or not sendable(target, longest=_LONGEST_ADDRESS):
         raise failures.RedirectRefusedError(
-            f"{address} redirects to {(location or '')[:200]!r}; only http and https addresses are followed."
+            f"{address} redirects to {source.without_userinfo(location or '')[:200]!r}; only http and https addresses are followed."
         )
     if is_downgrade_refused and scheme == "http" and address.startswith("https:"):
         raise failures.RedirectRefusedError(f"{address} redirects from https to {target}.")
@@ -207,6 +213,6 @@ def unavailable(address: str, status: int) -> failures.UnavailableError:
     """The error for an answer that is no file."""
     return failures.UnavailableError(
         f"{address} answered {status}.",
-        hint="Check the address." if status == 404 else "Check the upstream.",
+        hint=_HINTS.get(status, "Check the upstream."),
         status=status,
     )

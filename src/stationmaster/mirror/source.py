@@ -8,8 +8,9 @@ import re
 from stationmaster.model import errors
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:@+-]{0,199}")
-_WEB_ADDRESS = re.compile(r"https?://[^/\s?#]+(/[^\s?#]*)?", re.IGNORECASE)
-_LIST_ADDRESS = re.compile(r"https?://[^/\s?#]+(/[^\s#]*)?", re.IGNORECASE)
+_WEB_ADDRESS = re.compile(r"https?://[^/\s?#@]+(/[^\s?#]*)?", re.IGNORECASE)
+_LIST_ADDRESS = re.compile(r"https?://[^/\s?#@]+(/[^\s#]*)?", re.IGNORECASE)
+_USERINFO = re.compile(r"//[^/]*@")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +36,9 @@ class RpmSource:
             raise errors.CallerError(f"{self.name} has a mirrorlist and a metalink.", hint="Give one of the two.")
         for one in (self.mirrorlist, self.metalink):
             if one and not _LIST_ADDRESS.fullmatch(one):
-                raise errors.CallerError(f"{one!r} is no http or https address of a list.", hint="Correct it.")
+                raise errors.CallerError(
+                    f"{without_userinfo(one)!r} is no http or https address of a list.", hint="Correct it."
+                )
         if self.url or not (self.mirrorlist or self.metalink):
             object.__setattr__(self, "url", _base_address(self.url))
         object.__setattr__(self, "mirrors", tuple(_base_address(one) for one in self.mirrors))
@@ -86,6 +89,12 @@ class DebSource:
 Source = RpmSource | DebSource
 
 
+def named_addresses(wanted: Source) -> tuple[str, ...]:
+    """Every address that the operator named: base addresses and that of a list."""
+    lists = (wanted.mirrorlist, wanted.metalink) if isinstance(wanted, RpmSource) else ()
+    return (*wanted.addresses, *(one for one in lists if one))
+
+
 def is_flat(suite: str) -> bool:
     """Whether a suite is an exact path to a flat repository (sources.list(5))."""
     return suite.endswith("/")
@@ -113,6 +122,12 @@ def with_slash(url: str) -> str:
 def _base_address(url: str) -> str:
     if not is_base_address(url):
         raise errors.CallerError(
-            f"{url!r} is no http or https base address of a repository.", hint="Give it like http://host/path/."
+            f"{without_userinfo(url)!r} is no http or https base address of a repository.",
+            hint="Give it like http://host/path/, without a password in it.",
         )
     return with_slash(url)
+
+
+def without_userinfo(url: str) -> str:
+    """The address without what may be a password, to be shown and followed."""
+    return _USERINFO.sub("//", url)
