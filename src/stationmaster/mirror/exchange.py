@@ -187,8 +187,9 @@ def redirect_target(address: str, location: str | None, is_downgrade_refused: bo
     except ValueError:  # no address at all: a bracket too many
         target = scheme = ""
     if not location or scheme not in ("http", "https") or not sendable(target, longest=_LONGEST_ADDRESS):
+        shown = source.without_userinfo(location or "")[:200]
         raise failures.RedirectRefusedError(
-            f"{address} redirects to {source.without_userinfo(location or '')[:200]!r}; only http and https addresses are followed."
+            f"{address} redirects to {shown!r}; only http and https addresses are followed."
         )
     if is_downgrade_refused and scheme == "http" and address.startswith("https:"):
         raise failures.RedirectRefusedError(f"{address} redirects from https to {target}.")

@@ -30,6 +30,16 @@ def free_ports(count: int) -> list[int]:
     raise AssertionError("no free ports")
 
 
+def is_open(port: int) -> bool:
+    """Whether somebody listens now; waits a moment when not."""
+    try:
+        socket.create_connection(("127.0.0.1", port), 0.2).close()
+    except OSError:
+        threading.Event().wait(0.02)
+        return False
+    return True
+
+
 @dataclasses.dataclass(frozen=True)
 class Answer:
     """A parsed answer; status 0 when the connection was closed without one."""
