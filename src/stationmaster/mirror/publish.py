@@ -6,11 +6,13 @@ A site is a directory of package links, shared by the generations of a source; `
 present one. For the engine alone its ``.metadata`` link names the tree that is shown, and one rename of it publishes.
 A path whose bytes change cannot be changed in place, since the former generation is being served: the engine alone
 builds a fresh site beside and switches ``published/<source>``; a station puts such a path into the generation's own
-tree (an overlay), which its pinned addresses look into first.
+tree (an overlay), which its pinned addresses look into first. What former generations named stays fetchable
+(``superseded``), also in a fresh site.
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 from collections.abc import Iterable, Iterator
@@ -20,7 +22,7 @@ import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.mirror import catalog, fileref, manifest, pool, volume
+from stationmaster.mirror import catalog, failures, fileref, manifest, pool, superseded, volume
 
 _METADATA = fileref.Kind.METADATA.value
 _ENDED = {errno.ENOTEMPTY, errno.EEXIST}
@@ -79,14 +81,18 @@ class Publisher:
         site = self._present_site()
         is_fresh = site is None
         if site is None:
-            site, former = self._new_site(), None
+            site = self._new_site()
             if not alone:
                 self._show(site)
         try:
-            overlays = self._fill(site, directory, header, former, alone=alone)
+            overlays = self._fill(site, directory, header, None if is_fresh else former, alone=alone)
         except _CollisionError:
             site, is_fresh = self._new_site(), True
             overlays = self._fill(site, directory, header, None, alone=alone)
+        if alone and is_fresh:
+            self._fill_former(site, header.generation)
+        if alone and former is not None:
+            superseded.Superseded(self._files, self._volume, self._source).carry(former, directory, header.generation)
         self._seal(directory, header, overlays)
         self._make_held(directory, header)
         if alone:
@@ -110,6 +116,21 @@ class Publisher:
                 self._put(directory / "tree" / placement.path, placement)
                 overlays.append(placement.path)
         return overlays
+
+    def _fill_former(self, site: Path, present: str) -> None:
+        """Packages of the other held generations, where the present one has nothing at their path."""
+        for generation in reversed(catalog.list_generations(self._volume, self._source)):
+            if generation.generation == present:
+                continue
+            path = self._volume.manifest(self._source, generation.generation)
+            try:
+                for entry in manifest.read_entries(path):
+                    is_below_link = (site / entry.p.partition("/")[0]).is_symlink()
+                    if entry.k != _METADATA and not is_below_link:
+                        with contextlib.suppress(FileNotFoundError):  # `mirror verify` tells of it
+                            self._put(site / entry.p, Placement(entry.p, entry.d, entry.s, is_overlay=False))
+            except (failures.ManifestDamagedError, FileNotFoundError):
+                continue
 
     def _placements(self, directory: Path, former: manifest.Header | None, tops: frozenset[str]) -> Iterator[Placement]:
         present = manifest.read_entries(directory / "manifest.jsonl")

@@ -17,7 +17,7 @@ import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.mirror import catalog, failures, fileref, lock, manifest
+from stationmaster.mirror import catalog, failures, fileref, lock, manifest, superseded
 from stationmaster.mirror import volume as volumes
 
 _METADATA = fileref.Kind.METADATA.value
@@ -121,6 +121,7 @@ class Cleaner:
         self._files.remove_tree(trash)
         self._volume.require()
         self._files.rename(self._volume.generation(source, generation), trash)
+        superseded.Superseded(self._files, self._volume, source).forget(generation)
         needed = heapq.merge(*(self._entries(source, name) for name in kept), key=lambda entry: entry.p)
         site = self._volume.published(source)
         for old, new in manifest.paired(manifest.read_entries(trash / "manifest.jsonl"), _distinct(needed)):
