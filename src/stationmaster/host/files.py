@@ -17,6 +17,7 @@ from stationmaster.model import errors
 if TYPE_CHECKING:
     import tempfile
 
+_COPY_BLOCK = 1 << 20
 _MOST_LINKS = 40  # as Linux has it
 
 
@@ -79,7 +80,7 @@ class Files:
 
     def replace_symlink(self, link: Path, target: str) -> None:
         """Point ``link`` at ``target`` in one rename; a reader sees the former or the new target, never none."""
-        temporary = link.with_name(f".{link.name}.{os.getpid()}.{id(target):x}")
+        temporary = link.with_name(f".{link.name[:50]}.{os.getpid()}.{id(target):x}")
         self.remove(temporary)
         os.symlink(target, temporary)
         os.replace(temporary, link)
@@ -97,12 +98,13 @@ class Files:
         return True
 
     def open_append(self, path: Path) -> BinaryIO:
-        """Open for adding at the end: a download that resumes."""
-        return path.open("ab", buffering=0)
+        """Open for adding at the end: a download that resumes. A link in its place is an error, never followed."""
+        return open(path, "ab", buffering=0, opener=_no_link)
 
     def truncate(self, path: Path) -> None:
         """Throw away the bytes of a download that cannot be resumed."""
-        path.write_bytes(b"")
+        with open(path, "wb", opener=_no_link):
+            pass
 
     def sync_file(self, stream: BinaryIO) -> None:
         """Make the bytes written so far survive a power cut."""
@@ -146,6 +148,10 @@ class Files:
             path, ignore_errors=False, onerror=None
         ) if path.is_dir() and not path.is_symlink() else self.remove(path)
 
+    def remove_directory(self, path: Path) -> None:
+        """rmdir(2): an empty directory; OSError when it is not there, or not empty."""
+        path.rmdir()
+
     def set_mtime(self, path: Path, seconds: int) -> None:
         """Equal times on all volumes, since nginx makes the ETag from time and size (engines.md, nginx)."""
         os.utime(path, (seconds, seconds))
@@ -166,17 +172,23 @@ class Files:
         return Space(status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
 
     def copy(self, source: Path, target: Path) -> None:
-        """Copy bytes and mode."""
+        """Copy bytes and mode; a link in the target's place is an error, never followed."""
         import shutil
 
-        shutil.copyfile(source, target)
-        shutil.copymode(source, target)
+        with source.open("rb") as origin, open(target, "wb", opener=_no_link) as stream:
+            shutil.copyfileobj(origin, stream, _COPY_BLOCK)
+            os.fchmod(stream.fileno(), os.fstat(origin.fileno()).st_mode & 0o7777)
 
     def temporary_directory(self, *, prefix: str) -> tempfile.TemporaryDirectory[str]:
         """A private directory that goes when its context ends."""
         import tempfile
 
         return tempfile.TemporaryDirectory(prefix=prefix)
+
+
+def _no_link(path: str, flags: int) -> int:
+    """An opener that refuses a link as the last part: who may write to a directory could lead us elsewhere with it."""
+    return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 
 
 def resolve_below(root: Path, path: PurePath) -> Path:

@@ -13,13 +13,15 @@ _DIRECTORY = re.compile(rb"^Directory:(.*)$", re.MULTILINE | re.IGNORECASE)
 _SOURCE_SUMS = re.compile(
     rb"^(Checksums-Sha512|Checksums-Sha256|Checksums-Sha1):[^\n]*((?:\n[ \t][^\n]*)*)", re.MULTILINE | re.IGNORECASE
 )
+_ROOTS = {"Release", "Release.gpg", "InRelease"}
 _LONGEST_STANZA = 4 << 20
 
 
 def wanted_indexes(listed: release.Release, wanted: source.DebSource, suite: str) -> dict[str, str]:
     """The listed paths to mirror, each with its group; of a named group at least one file must exist upstream."""
     if source.is_flat(suite):
-        return {path: "Packages" if _is_index(path, "Packages") else "" for path in listed.files}
+        indexes = (path for path in listed.files if path not in _ROOTS)  # some archives list their root in itself
+        return {path: "Packages" if _is_index(path, "Packages") else "" for path in indexes}
     names = _binary_names(listed, wanted)
     chosen: dict[str, str] = {}
     for path in listed.files:

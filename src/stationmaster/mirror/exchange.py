@@ -53,10 +53,12 @@ class FetchPolicy:
     """Pace and patience of transfers; bytes/s and seconds."""
 
     retry: retry.RetryPolicy = dataclasses.field(default_factory=retry.RetryPolicy)
-    floor: int = 512
-    window: float = 20.0
+    floor: int = 1000
+    window: float = 30.0
     connect_timeout: float = 10.0
     read_timeout: float = 30.0
+    longest_unstated: int = 2 << 30  # of a file whose metadata states no size
+    reserve_bytes: int = 64 << 20  # a download that takes the volume below ends
 
 
 class PassingError(Exception):

@@ -18,6 +18,7 @@ from stationmaster.host import files as host_files
 from stationmaster.mirror import exchange, failures, fileref, limits, retry
 
 _BLOCK = 1 << 18
+_WATCHED = 16 << 20
 _WEB_PAGES = (b"<!doctype html", b"<html", b"<head")
 
 
@@ -45,9 +46,8 @@ class Fetcher:
         shared: limits.Limits | None = None,
     ) -> None:
         self._files = files
-        self._exchange = exchange.Exchange(
-            http, clock, jitter=jitter, stop=stop, policy=policy or exchange.FetchPolicy(), shared=shared
-        )
+        self._policy = policy or exchange.FetchPolicy()
+        self._exchange = exchange.Exchange(http, clock, jitter=jitter, stop=stop, policy=self._policy, shared=shared)
         self.meter = self._exchange.meter
 
     def fetch_document(
@@ -132,6 +132,7 @@ class Fetcher:
 
     def _store(self, answer: exchange.Answer, url: str, part: Path, sums: _Sums) -> None:
         """Write pieces as they come, and no more of them than the file may have."""
+        unwatched = 0
         with failures.translated_os_errors(part), self._files.open_append(part) as stream:
             for piece in self._exchange.pieces(answer, url):
                 if sums.size == 0:
@@ -140,6 +141,25 @@ class Fetcher:
                 if sums.is_too_long():
                     return
                 stream.write(piece)
+                unwatched += len(piece)
+                if unwatched > _WATCHED:
+                    unwatched = 0
+                    self._require_bounds(url, part, sums)
+
+    def _require_bounds(self, url: str, part: Path, sums: _Sums) -> None:
+        """A file without a stated size is not without end; and whatever is stated, others have room left to write."""
+        if sums.is_unstated and sums.size > self._policy.longest_unstated:
+            raise failures.MetadataTooLargeError(
+                f"{url} is larger than {self._policy.longest_unstated} bytes, and its metadata states no size.",
+                hint="The last good generation stays. The upstream sends without end.",
+            )
+        available = self._files.space(part.parent).available_bytes
+        if available < self._policy.reserve_bytes:
+            raise failures.VolumeFullError(
+                f"{part.parent} has {available} bytes left while {url} is coming; the reserve is "
+                f"{self._policy.reserve_bytes}.",
+                hint="Free some room, or run `mirror clean`.",
+            )
 
     def _resume_point(self, ref: fileref.FileRef, part: Path, sums: _Sums) -> int:
         """How many bytes are there already; they are digested again."""
@@ -188,6 +208,10 @@ class _Sums:
         self._sha256.update(piece)
         if self._promised is not self._sha256:
             self._promised.update(piece)
+
+    @property
+    def is_unstated(self) -> bool:
+        return self._ref.size is None
 
     def is_too_long(self) -> bool:
         return self._ref.size is not None and self.size > self._ref.size

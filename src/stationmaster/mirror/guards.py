@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from stationmaster.mirror import failures, manifest, outcome, upstream, volume
+from stationmaster.mirror import failures, fileref, manifest, outcome, upstream, volume
 
 
 def require_not_older(root: upstream.Root, former: manifest.Header | None, policy: outcome.SyncPolicy) -> None:
@@ -28,6 +28,20 @@ def require_not_shrunk(packages: int, former: manifest.Header | None, policy: ou
         f"The upstream has {packages} packages left of {former.packages}.",
         hint="The last good generation stays. If that is meant, allow the shrinking.",
     )
+
+
+def require_distinct_paths(root: upstream.Root) -> None:
+    """MetadataInvalidError when files that the root names are in each other's place: they are fetched side by side."""
+    found: dict[str, fileref.Checksum] = {}
+    for ref in root.metadata:
+        for path in (ref.path, *ref.also_at):
+            if found.setdefault(path, ref.checksum) != ref.checksum:
+                raise failures.MetadataInvalidError(f"The root names {path} twice, with different content.")
+    for path in found:
+        parts = path.split("/")
+        above = next((one for n in range(1, len(parts)) if (one := "/".join(parts[:n])) in found), None)
+        if above is not None:
+            raise failures.MetadataInvalidError(f"The root names {above} both as a file and as a directory.")
 
 
 def require_room(missing_bytes: int, place: volume.Volume, policy: outcome.SyncPolicy) -> None:

@@ -17,6 +17,7 @@ from stationmaster.mirror import failures, fileref
 
 FORMAT_VERSION = 1
 _RUN_LENGTH = 50_000
+_MOST_ENTRIES = 2_000_000  # the largest repositories known have 100,000 packages
 _BUFFER = 1 << 18
 
 
@@ -133,6 +134,11 @@ def sorted_entries(files: host_files.Files, entries: Iterable[Entry], scratch: P
     run: list[Entry] = []
     for entry in entries:
         run.append(entry)
+        if len(runs) * _RUN_LENGTH >= _MOST_ENTRIES:
+            raise failures.MetadataTooLargeError(
+                f"The metadata names more than {_MOST_ENTRIES} files.",
+                hint="It is no honest repository; the last good generation stays.",
+            )
         if len(run) == _RUN_LENGTH:
             run.sort(key=_by_path)
             runs.append(scratch.with_name(f"{scratch.name}.{len(runs)}"))

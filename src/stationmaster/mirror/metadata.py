@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import failures, fileref, manifest, pool, transfer, upstream, volume
+from stationmaster.mirror import failures, fileref, guards, manifest, pool, transfer, upstream, volume
 
 _METADATA = fileref.Kind.METADATA.value
 Told = Callable[[int], None]
@@ -48,6 +48,7 @@ class MetadataStager:
         self, root: upstream.Root, held: Mapping[str, Path], *, threads: int, told: Told
     ) -> list[manifest.Entry]:
         """Every file that the root names and the upstream has; ``held`` maps sha256 to files of a held generation."""
+        guards.require_distinct_paths(root)
         entries: list[manifest.Entry] = []
         present: set[str] = set()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import stat
 import threading
 from pathlib import Path
 
@@ -42,10 +43,15 @@ class Pool:
                 return None
         assert sha256 is not None  # noqa: S101 - for the type checker
         try:
-            found = self.path(sha256).stat().st_size
+            status = self.path(sha256).lstat()
         except OSError:
             return None
-        is_whole = size in (-1, found) and not (self._is_doubted and fileref.digest_of(self.path(sha256)) != sha256)
+        found = status.st_size
+        is_whole = (
+            stat.S_ISREG(status.st_mode)
+            and size in (-1, found)
+            and not (self._is_doubted and fileref.digest_of(self.path(sha256)) != sha256)
+        )
         return sha256 if is_whole else None
 
     def admit(self, part: Path, sha256: str, checksum: fileref.Checksum) -> None:

@@ -48,7 +48,9 @@ def metadata_refs(repomd: Repomd) -> tuple[fileref.FileRef, ...]:
         what = f"repomd.xml, data {data.type}"
         path = fileref.normal_path(data.href, what=what)
         checksum = fileref.parse_checksum(data.algorithm, data.digest, what=path)
-        found[path] = fileref.FileRef(path, data.size, checksum)
+        ref = fileref.FileRef(path, data.size, checksum)
+        if found.setdefault(path, ref) != ref:
+            raise failures.MetadataInvalidError(f"repomd.xml names {path} twice, with different size or checksum.")
     return tuple(found.values())
 
 

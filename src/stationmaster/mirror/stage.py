@@ -21,6 +21,7 @@ from stationmaster.mirror import (
     metadata,
     outcome,
     pool,
+    tallies,
     transfer,
     unsettled,
     upstream,
@@ -47,7 +48,7 @@ class _Totals:
     missing_files: int = 0
     missing_bytes: int = 0
     tops: set[str] = dataclasses.field(default_factory=set)
-    contents: set[int] = dataclasses.field(default_factory=set)  # hashes: sixty bytes each instead of two hundred
+    contents: tallies.Tally = dataclasses.field(default_factory=tallies.Tally)
 
 
 class Stager:
@@ -93,7 +94,7 @@ class Stager:
             roots=tuple(document.path for document in root.documents),
             tops=tuple(sorted(totals.tops)),
             packages=totals.packages,
-            unique_packages=len(totals.contents),
+            unique_packages=totals.contents.distinct(),
             files=totals.files,
             bytes=totals.size,
         )
@@ -146,17 +147,20 @@ class Stager:
 
     def _bring_content(self, directory: Path, totals: _Totals) -> None:
         told = _Counter(self._progress, outcome.Phase.PACKAGES, totals.missing_files, totals.missing_bytes)
-        begun: set[str] = set()
+        coming: set[str] = set()  # two paths may have equal content; kept is only what is on its way
         if totals.missing_files:
             unsettled.mark(self._files, directory.parent)
 
         def work(entry: manifest.Entry) -> None:
             checksum = manifest.checksum_of(entry)
             with self._lock:
-                is_mine = checksum.value not in begun
-                begun.add(checksum.value)
+                is_mine = checksum.value not in coming and self._pool.find(checksum, entry.s) is None
+                if is_mine:
+                    coming.add(checksum.value)
             if is_mine:
                 self._bring_package(directory.parent, entry, checksum)
+                with self._lock:
+                    coming.remove(checksum.value)
             told.add(max(0, entry.s))
 
         transfer.run_parallel(manifest.read_plain(directory / "missing"), work, threads=self._threads)
@@ -221,7 +225,7 @@ def _count(totals: _Totals, entry: manifest.Entry) -> None:
         totals.tops.add(entry.p.partition("/")[0])
     elif entry.k == _PACKAGE:
         totals.packages += 1
-        totals.contents.add(hash(entry.d or entry.u))
+        totals.contents.add(entry.d or entry.u)
 
 
 def _kept(entries: Iterable[manifest.Entry], path: Path, files: host_files.Files) -> Iterator[manifest.Entry]:

@@ -13,7 +13,7 @@ import msgspec
 
 from stationmaster.mirror import dates, exchange, failures, fetch, fileref, mirrors
 
-ROOT_LIMIT = 32 << 20
+ROOT_LIMIT = 16 << 20  # Debian's largest is 1 MiB
 
 
 class Validator(msgspec.Struct, frozen=True, rename="camel", omit_defaults=True):

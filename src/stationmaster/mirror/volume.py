@@ -90,10 +90,15 @@ class Volume:
 
     def make_directory(self, path: Path) -> None:
         """Make a directory below the volume, and its parents, but never the volume itself (I11)."""
-        if path.is_dir():
-            return
-        self.require()
-        self.files.make_directory(path)
+        if not path.is_dir():
+            self.require()
+            self.files.make_directory(path)
+        if not path.resolve().is_relative_to(self.root.resolve()):
+            raise failures.NotAVolumeError(
+                f"{path} leads to {path.resolve()}, outside of the volume: a link was put there.",
+                hint="Remove the link. Nothing was written behind it.",
+                code="LinkOutOfVolume",
+            )
 
     def space(self) -> host_files.Space:
         """Room on the volume's file system."""
