@@ -62,18 +62,11 @@ class RpmUpstream:
     def content(self, root: upstream.Root, tree: Path) -> Iterator[fileref.FileRef]:
         """Packages and deltas."""
         parsed = repomd.parse_repomd(root.documents[0].content)
-        by_type = {data.type: data for data in parsed.data}
-        if "primary" not in by_type and "primary_zck" in by_type:
-            raise failures.MetadataInvalidError(
-                "repomd.xml names its primary metadata in zchunk alone, which cannot be read here.",
-                hint="Ask the upstream for a primary in gzip, xz, zstd or bzip2 beside it, as createrepo_c makes it.",
-                code="ZchunkOnly",
-            )
-        if "primary" not in by_type:
+        kinds = (("primary", repomd.parse_primary), ("prestodelta", repomd.parse_deltas))
+        if not any(data.type in _variants("primary") for data in parsed.data):
             raise failures.MetadataInvalidError("repomd.xml names no primary metadata, so its packages are unknown.")
-        for kind, parse in (("primary", repomd.parse_primary), ("prestodelta", repomd.parse_deltas)):
-            if kind in by_type:
-                data = by_type[kind]
+        for kind, parse in kinds:
+            for data in (one for one in parsed.data if one.type in _variants(kind)):  # clients may read any of them
                 path = fileref.normal_path(data.href, what="repomd.xml")
                 blocks = unpack.unpacked_blocks(tree / path, stated_size=data.open_size)
                 yield from parse(blocks, what=path)
@@ -91,6 +84,11 @@ class RpmUpstream:
             )
         trust.require_unexpired(keyring, self._now)
         keyring.verify_detached(document.content, signature.content, what=base + ROOT)
+
+
+def _variants(kind: str) -> tuple[str, str]:
+    """The types under which a kind of data may stand: plain, and in zchunk, which dnf prefers where it can."""
+    return kind, f"{kind}_zck"
 
 
 def _warnings(refs: tuple[fileref.FileRef, ...]) -> tuple[str, ...]:

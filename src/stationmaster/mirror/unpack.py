@@ -8,11 +8,11 @@ import gzip
 import io
 import lzma
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
-from stationmaster.mirror import failures
+from stationmaster.mirror import failures, zchunk
 
 _BLOCK = 1 << 17
 _ABSOLUTE_LIMIT = 16 << 30
@@ -60,20 +60,9 @@ def unpacked_blocks(path: Path, *, stated_size: int | None = None) -> Iterator[b
 def _open_plain(path: Path) -> BinaryIO:
     with path.open("rb") as stream:
         beginning = stream.read(6)
-    if beginning[:2] == b"\x1f\x8b":
-        return cast("BinaryIO", gzip.open(path, "rb"))
-    if beginning[:6] == b"\xfd7zXZ\x00":
-        return cast("BinaryIO", lzma.open(path, "rb"))
-    if beginning[:3] == b"BZh":
-        return cast("BinaryIO", bz2.open(path, "rb"))
-    if beginning[:4] == b"\x28\xb5\x2f\xfd":
-        return _open_zstd(path)
-    if beginning[:5] in (b"\x00ZCK1", b"\x00ZHR1"):
-        raise failures.MetadataInvalidError(
-            f"{path.name} is compressed with zchunk, which is kept for clients but cannot be read here.",
-            hint="Ask the upstream for a primary in gzip, xz, zstd or bzip2 beside it, as createrepo_c makes it.",
-            code="ZchunkOnly",
-        )
+    for magic, open_packed in _OPENERS:
+        if beginning.startswith(magic):
+            return cast("BinaryIO", open_packed(path))
     if path.name.endswith(".lzma"):
         return cast("BinaryIO", lzma.open(path, "rb", format=lzma.FORMAT_ALONE))
     return path.open("rb", buffering=0)
@@ -86,6 +75,15 @@ def _open_zstd(path: Path) -> BinaryIO:
         path.open("rb"), read_across_frames=True, closefd=True
     )
     return io.BufferedReader(cast("io.RawIOBase", reader), _BLOCK)
+
+
+_OPENERS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
+    (b"\x1f\x8b", gzip.GzipFile),
+    (b"\xfd7zXZ\x00", lzma.LZMAFile),
+    (b"BZh", bz2.BZ2File),
+    (b"\x28\xb5\x2f\xfd", _open_zstd),
+    (zchunk.MAGIC, zchunk.Reader),
+)
 
 
 def _zstd_error() -> type[Exception]:

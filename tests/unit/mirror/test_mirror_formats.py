@@ -197,17 +197,6 @@ def test_a_cut_file_is_invalid(tmp_path: Path, suffix: str) -> None:
         list(unpack.unpacked_blocks(tmp_path / "index"))
 
 
-@pytest.mark.parametrize("is_other_type", [False, True])
-def test_zchunk_alone_is_refused_by_its_name(make: Callable[..., mirror_bench.Bench], is_other_type: bool) -> None:
-    files = repositories.rpm_repository({"a.rpm": b"a"}, suffix="", primary=b"\x00ZCK1" + b"x" * 50)
-    if is_other_type:
-        root = files["repodata/repomd.xml"]
-        files["repodata/repomd.xml"] = root.replace(b'type="primary"', b'type="primary_zck"')
-    result = make(simulated_upstream.Site(files)).sync()
-    assert result.error is not None
-    assert result.error.code == "ZchunkOnly"
-
-
 def test_an_empty_repository_and_one_package_named_twice(make: Callable[..., mirror_bench.Bench]) -> None:
     bench = make(simulated_upstream.Site(repositories.rpm_repository({})))
     assert bench.sync().error is None
