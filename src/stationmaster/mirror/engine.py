@@ -6,6 +6,7 @@ staging, publishing. When the upstream changes meanwhile, it starts again from t
 
 from __future__ import annotations
 
+import dataclasses
 import random
 import threading
 from pathlib import Path
@@ -26,6 +27,7 @@ from stationmaster.mirror import (
     source,
     ways,
 )
+from stationmaster.mirror import ledger as ledgers
 from stationmaster.mirror import limits as shared_limits
 from stationmaster.mirror import upstream as upstreams
 from stationmaster.mirror import volume as volumes
@@ -50,7 +52,7 @@ class Engine:
         limits: shared_limits.Limits | None = None,
     ) -> None:
         """``limits``: what several engines of a process may take of the network together."""
-        self._limits = limits
+        self._limits = limits or shared_limits.Limits(clock)
         self._files = files
         self._http = http
         self._clock = clock
@@ -98,7 +100,7 @@ class Engine:
             shared=self._limits,
         )
         wanted = order.Order(source, progress, publish_alone, expected_generation, policy or outcome.SyncPolicy(), stop)
-        run = _Run(self._files, volume, self._clock, fetcher, wanted, self._connections)
+        run = _Run(self._files, volume, self._clock, fetcher, wanted, self._connections, self._limits.room)
         try:
             with failures.translated_os_errors(volume.root):
                 return run.sync()
@@ -117,12 +119,16 @@ class _Run:
         fetcher: fetch.Fetcher,
         wanted: order.Order,
         connections: int,
+        room: ledgers.Grants,
     ) -> None:
+        self._room = room
+        self._ledger: ledgers.Ledger | None = None
         self._files = files
         self._volume = volume
         self._clock = clock
         self._fetcher = fetcher
-        self._order = wanted
+        self._listener = wanted.progress
+        self._order = dataclasses.replace(wanted, progress=self._listen)
         self._connections = connections
         self._name = wanted.source.name
         self._warnings: tuple[str, ...] = ()
@@ -157,10 +163,14 @@ class _Run:
         for _ in range(self._order.policy.restarts + 1):
             way.seeker.require_not_older(root)
             held = catalog.find_header(self._volume, self._name, root.generation)
+            if held is not None and self._order.policy.is_dry:
+                return self._pending()
             if held is not None:  # another run brought it, or it is held and not shown
                 return self._publish(self._volume.generation(self._name, root.generation), held, way, root)
             try:
                 staged = self._stage(way, way.repository.complete_root(root))
+                if staged is None:
+                    return self._pending()
                 return self._publish(staged.directory, staged.header, way, root)
             except (failures.ChecksumError, failures.UnavailableError) as exc:
                 if isinstance(exc, failures.UnavailableError) and not exc.is_absent:
@@ -171,7 +181,8 @@ class _Run:
             hint="The last good generation stays. Run again when the upstream is at rest.",
         )
 
-    def _stage(self, way: ways.Way, root: upstreams.Root) -> stage.Staged:
+    def _stage(self, way: ways.Way, root: upstreams.Root) -> stage.Staged | None:
+        """None when it is a dry run, and all but the content is here."""
         from stationmaster.mirror import stage  # not for a no-op, whose whole process has 0.18 s
 
         stager = stage.Stager(
@@ -179,12 +190,15 @@ class _Run:
             self._volume,
             way.repository,
             way.reach,
-            policy=self._order.policy,
+            wanted=self._order,
             threads=self._connections,
-            progress=self._order.progress,
+            room=self._room,
         )
-        former = catalog.newest_header(self._volume, self._name)
-        return stager.stage(self._name, root, former, is_guarded=self._order.expected is None)
+        try:
+            prepared = stager.prepare(root, catalog.newest_header(self._volume, self._name))
+            return None if self._order.policy.is_dry else stager.complete(prepared)
+        finally:
+            self._room.release(self._volume, self._name)
 
     def _publish(
         self, directory: Path, header: manifest.Header, way: ways.Way, root: upstreams.Root
@@ -199,6 +213,13 @@ class _Run:
         remembered.remember_root(self._files, self._volume, self._name, root, way.mirrors.bases)
         self._files.remove_tree(self._volume.incoming(self._name))
         return self._done(outcome.State.SYNCED, header)
+
+    def _pending(self) -> outcome.SyncOutcome:
+        return self._outcome(outcome.State.PENDING, catalog.newest_header(self._volume, self._name), None)
+
+    def _listen(self, progress: outcome.Progress) -> None:
+        self._ledger = progress.ledger or self._ledger
+        self._listener(progress)
 
     def _tell(self, note: str) -> None:
         self._order.progress(outcome.Progress(outcome.Phase.ROOT, note=note))
@@ -236,4 +257,5 @@ class _Run:
             requests=self._fetcher.meter.requests,
             error=error,
             warnings=self._warnings,
+            ledger=self._ledger,
         )

@@ -24,6 +24,12 @@ class VolumeFullError(errors.VolumeError):
     code = "VolumeFull"
 
 
+class WouldNotFitError(VolumeFullError):
+    """What is to come would not fit and leave the reserve; known before the first byte of it."""
+
+    code = "WouldNotFit"
+
+
 class ManifestDamagedError(errors.VolumeError):
     """The record of a held generation cannot be read."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from stationmaster.mirror import failures, fileref, manifest, outcome, upstream, volume
+from stationmaster.mirror import failures, fileref, manifest, outcome, upstream
 
 
 def require_not_older(root: upstream.Root, former: manifest.Header | None, policy: outcome.SyncPolicy) -> None:
@@ -42,17 +42,6 @@ def require_distinct_paths(root: upstream.Root) -> None:
         above = next((one for n in range(1, len(parts)) if (one := "/".join(parts[:n])) in found), None)
         if above is not None:
             raise failures.MetadataInvalidError(f"The root names {above} both as a file and as a directory.")
-
-
-def require_room(missing_bytes: int, place: volume.Volume, policy: outcome.SyncPolicy) -> None:
-    """VolumeFullError, before the first byte, when what is missing does not fit and leave the reserve."""
-    available = place.space().available_bytes
-    if missing_bytes and missing_bytes + policy.reserve_bytes > available:
-        raise failures.VolumeFullError(
-            f"{place.root} has {available} bytes free; this sync needs {missing_bytes} and a reserve of "
-            f"{policy.reserve_bytes}.",
-            hint="Free some room, or run `mirror clean`.",
-        )
 
 
 def require_expected(root: upstream.Root, expected: str | None) -> None:

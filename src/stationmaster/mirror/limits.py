@@ -1,4 +1,4 @@
-"""What all syncs of one process may take of the network together: bytes a second and connections, in all and per host.
+"""What all syncs of one process may take together: bytes a second and connections, in all and per host; room.
 
 One ``Limits`` is made per process and handed to every engine, whether it asks upstreams or peers::
 
@@ -6,7 +6,8 @@ One ``Limits`` is made per process and handed to every engine, whether it asks u
     engine.Engine(files, http, clock, limits=shared)
 
 A station makes it from its settings once, and calls ``change`` when they change: running syncs obey at once. Without
-settings nothing is limited, and nothing is counted either.
+settings nothing is limited, and nothing is counted either. ``room`` is kept in any case: what one sync was granted of a
+volume is not free for the others.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from collections.abc import Iterator
 from urllib import parse
 
 from stationmaster.host import clock as clocks
-from stationmaster.mirror import failures
+from stationmaster.mirror import failures, ledger
 
 _LOOK_SECONDS = 0.1  # how soon a stop, or a changed setting, is noticed
 _BURST_SECONDS = 0.25
@@ -41,6 +42,7 @@ class Limits:
     """Shared by all threads of all syncs."""
 
     def __init__(self, clock: clocks.Clock, settings: LimitSettings | None = None) -> None:
+        self.room = ledger.Grants()
         self._clock = clock
         self._settings = settings or LimitSettings()
         self._free = threading.Condition()

@@ -1,11 +1,11 @@
-"""What a sync has cost so far: requests, bytes, and the pace of one transfer."""
+"""What a sync has cost so far: requests, bytes, files, and the pace of one transfer."""
 
 from __future__ import annotations
 
 import threading
 
 from stationmaster.host import clock as clocks
-from stationmaster.mirror import failures
+from stationmaster.mirror import failures, outcome
 
 
 class Meter:
@@ -55,3 +55,24 @@ class Pace:
             )
         self._since += elapsed
         self._bytes = 0
+
+
+class Counter:
+    """Adds up what threads did and tells the listener."""
+
+    def __init__(self, progress: outcome.Listener, phase: outcome.Phase, files: int, size: int) -> None:
+        self._progress = progress
+        self._phase = phase
+        self._totals = (files, size)
+        self._done = [0, 0]
+        self._lock = threading.Lock()
+        if files:
+            progress(outcome.Progress(phase, 0, files, 0, size))
+
+    def add(self, size: int) -> None:
+        """One more file, of so many bytes."""
+        with self._lock:
+            self._done[0] += 1
+            self._done[1] += size
+            files, total = self._totals
+            self._progress(outcome.Progress(self._phase, self._done[0], files, self._done[1], total))

@@ -7,6 +7,7 @@ import datetime
 import enum
 from collections.abc import Callable
 
+from stationmaster.mirror import ledger as ledgers
 from stationmaster.model import errors
 
 
@@ -16,6 +17,7 @@ class State(enum.StrEnum):
     SYNCED = "SYNCED"
     UNCHANGED = "UNCHANGED"
     FAILED = "FAILED"
+    PENDING = "PENDING"  # of a dry run: there is something to bring, and it fits
 
 
 class Phase(enum.StrEnum):
@@ -31,7 +33,8 @@ class Phase(enum.StrEnum):
 class Progress:
     """How far a phase is. Bytes are verified bytes of this run; totals are 0 while they are not known.
 
-    ``note``: what is being waited for, in words.
+    ``note``: what is being waited for, in words. ``ledger``: said before the metadata comes, and
+    before the packages come.
     """
 
     phase: Phase
@@ -40,6 +43,7 @@ class Progress:
     bytes_done: int = 0
     bytes_total: int = 0
     note: str = ""
+    ledger: ledgers.Ledger | None = None
 
 
 Listener = Callable[[Progress], None]
@@ -56,11 +60,17 @@ class SyncOutcome:
     requests: int
     error: errors.StationmasterError | None = None
     warnings: tuple[str, ...] = ()
+    ledger: ledgers.Ledger | None = None  # None: it did not come so far
 
 
 @dataclasses.dataclass(frozen=True)
 class SyncPolicy:
-    """Guards that an operator may lift for one source, and the pace of transfers."""
+    """Guards that an operator may lift for one source, and what is left free.
+
+    ``is_dry``: bring metadata only and say what the rest would cost.
+    """
+
+    is_dry: bool = False
 
     allow_rollback: bool = False
     allow_shrink: bool = False

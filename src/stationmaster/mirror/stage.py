@@ -17,8 +17,11 @@ from stationmaster.mirror import (
     failures,
     fileref,
     guards,
+    ledger,
     manifest,
     metadata,
+    meter,
+    order,
     outcome,
     pool,
     tallies,
@@ -40,8 +43,19 @@ class Staged:
     header: manifest.Header
 
 
+@dataclasses.dataclass(frozen=True)
+class Prepared:
+    """A generation whose metadata is here, and of whose content it is known what is missing."""
+
+    directory: Path
+    root: upstream.Root
+    totals: Totals
+
+
 @dataclasses.dataclass
-class _Totals:
+class Totals:
+    """What a generation is made of, and what of it is missing."""
+
     packages: int = 0
     files: int = 0
     size: int = 0
@@ -61,33 +75,42 @@ class Stager:
         repository: upstream.Upstream,
         reach: upstream.Reach,
         *,
-        policy: outcome.SyncPolicy,
+        wanted: order.Order,
         threads: int,
-        progress: outcome.Listener,
+        room: ledger.Grants,
     ) -> None:
         self._files = files
         self._volume = place
         self._upstream = repository
         self._reach = reach
-        self._policy = policy
+        self._source = wanted.source.name
+        self._policy = wanted.policy
+        self._progress = wanted.progress
+        self._is_guarded = wanted.expected is None
         self._threads = threads
-        self._progress = progress
+        self._room = room
         self._pool = pool.Pool(files, place, is_doubted=unsettled.is_doubtful(place))
         self._lock = threading.Lock()
 
-    def stage(self, source: str, root: upstream.Root, former: manifest.Header | None, *, is_guarded: bool) -> Staged:
-        """Bring everything; raises the first failure, keeping what came for the next run."""
-        directory = self._volume.incoming(source) / f"stage-{root.generation}"
+    def prepare(self, root: upstream.Root, former: manifest.Header | None) -> Prepared:
+        """Bring the metadata, and know what is missing, what it costs, and that it may come and fits."""
+        directory = self._volume.incoming(self._source) / f"stage-{root.generation}"
         self._volume.make_directory(directory / "tree")
-        staged = self._stage_metadata(source, root, former, directory)
+        self._claim(len(root.metadata), sum(ref.size or 0 for ref in root.metadata), held_bytes=0)
+        staged = self._stage_metadata(root, former, directory)
         totals = self._collect(root, staged, directory, former)
-        if is_guarded:
+        if self._is_guarded:
             guards.require_not_shrunk(totals.packages, former, self._policy)
-        guards.require_room(totals.missing_bytes, self._volume, self._policy)
+        self._claim(totals.missing_files, totals.missing_bytes, totals.size - totals.missing_bytes)
+        return Prepared(directory, root, totals)
+
+    def complete(self, prepared: Prepared) -> Staged:
+        """Bring the content; raises the first failure, keeping what came for the next run."""
+        directory, root, totals = prepared.directory, prepared.root, prepared.totals
         self._bring_content(directory, totals)
         header = manifest.Header(
             format_version=manifest.FORMAT_VERSION,
-            source=source,
+            source=self._source,
             generation=root.generation,
             format=self._upstream.format,
             timestamp=root.timestamp,
@@ -102,19 +125,27 @@ class Stager:
         manifest.write_lines(self._files, directory / "manifest.jsonl", header, entries)
         return Staged(directory, header)
 
+    def _claim(self, files: int, size: int, held_bytes: int) -> None:
+        """Have the volume's room granted, or WouldNotFitError; the ledger is told in both cases."""
+        asked = ledger.Ledger(files, size, held_bytes, 0, 0, self._policy.reserve_bytes)
+        found = self._room.claim(self._volume, self._source, asked)
+        self._progress(outcome.Progress(outcome.Phase.METADATA, ledger=found))
+        if found.short_bytes:
+            raise ledger.refusal(self._volume, found)
+
     def _stage_metadata(
-        self, source: str, root: upstream.Root, former: manifest.Header | None, directory: Path
+        self, root: upstream.Root, former: manifest.Header | None, directory: Path
     ) -> list[manifest.Entry]:
         stager = metadata.MetadataStager(self._files, self._volume, self._reach, directory=directory)
-        held = metadata.held_metadata(self._volume, source, former.generation) if former else {}
+        held = metadata.held_metadata(self._volume, self._source, former.generation) if former else {}
         total = sum(ref.size or 0 for ref in root.metadata)
-        told = _Counter(self._progress, outcome.Phase.METADATA, len(root.metadata), total)
+        told = meter.Counter(self._progress, outcome.Phase.METADATA, len(root.metadata), total)
         entries = stager.write_documents(root)
         return entries + stager.bring_all(root, held, threads=self._threads, told=told.add)
 
     def _collect(
         self, root: upstream.Root, staged: list[manifest.Entry], directory: Path, former: manifest.Header | None
-    ) -> _Totals:
+    ) -> Totals:
         """Write down what is wanted and what of it is missing; a damaged record of the former generation is ignored."""
         if former is not None:
             path = self._volume.manifest(former.source, former.generation)
@@ -126,8 +157,8 @@ class Stager:
 
     def _compare(
         self, root: upstream.Root, staged: list[manifest.Entry], directory: Path, former: Iterator[manifest.Entry]
-    ) -> _Totals:
-        totals = _Totals()
+    ) -> Totals:
+        totals = Totals()
         content = (_entry(ref) for ref in self._upstream.content(root, directory / "tree"))
         present = manifest.sorted_entries(self._files, _chained(staged, content), directory / "run")
 
@@ -145,8 +176,8 @@ class Stager:
         manifest.write_lines(self._files, directory / "missing", None, missing())
         return totals
 
-    def _bring_content(self, directory: Path, totals: _Totals) -> None:
-        told = _Counter(self._progress, outcome.Phase.PACKAGES, totals.missing_files, totals.missing_bytes)
+    def _bring_content(self, directory: Path, totals: Totals) -> None:
+        told = meter.Counter(self._progress, outcome.Phase.PACKAGES, totals.missing_files, totals.missing_bytes)
         coming: set[str] = set()  # two paths may have equal content; kept is only what is on its way
         if totals.missing_files:
             unsettled.mark(self._files, directory.parent)
@@ -161,6 +192,7 @@ class Stager:
                 self._bring_package(directory.parent, entry, checksum)
                 with self._lock:
                     coming.remove(checksum.value)
+            self._room.spend(self._volume, self._source, max(0, entry.s))
             told.add(max(0, entry.s))
 
         transfer.run_parallel(manifest.read_plain(directory / "missing"), work, threads=self._threads)
@@ -186,26 +218,6 @@ class Stager:
             yield manifest.Entry(entry.p, size, sha256, entry.k, entry.u)
 
 
-class _Counter:
-    """Adds up what threads did and tells the listener."""
-
-    def __init__(self, progress: outcome.Listener, phase: outcome.Phase, files: int, size: int) -> None:
-        self._progress = progress
-        self._phase = phase
-        self._totals = (files, size)
-        self._done = [0, 0]
-        self._lock = threading.Lock()
-        if files:
-            progress(outcome.Progress(phase, 0, files, 0, size))
-
-    def add(self, size: int) -> None:
-        with self._lock:
-            self._done[0] += 1
-            self._done[1] += size
-            files, total = self._totals
-            self._progress(outcome.Progress(self._phase, self._done[0], files, self._done[1], total))
-
-
 def _entry(ref: fileref.FileRef) -> manifest.Entry:
     size = -1 if ref.size is None else ref.size
     if ref.checksum.algorithm == "sha256":
@@ -218,7 +230,7 @@ def _chained(first: Iterable[manifest.Entry], second: Iterable[manifest.Entry]) 
     yield from second
 
 
-def _count(totals: _Totals, entry: manifest.Entry) -> None:
+def _count(totals: Totals, entry: manifest.Entry) -> None:
     totals.files += 1
     totals.size += max(0, entry.s)
     if entry.k == _METADATA:

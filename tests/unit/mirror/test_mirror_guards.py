@@ -336,10 +336,10 @@ class _SmallFiles(host_files.Files):
         return host_files.Space(1 << 30, 64 << 20)
 
 
-@pytest.mark.parametrize("files", [_FullFiles(), _SmallFiles()])
-def test_a_full_volume_is_told(make: Callable[..., Bench], files: host_files.Files) -> None:
+@pytest.mark.parametrize(("files", "code"), [(_FullFiles(), "VolumeFull"), (_SmallFiles(), "WouldNotFit")])
+def test_a_full_volume_is_told(make: Callable[..., Bench], files: host_files.Files, code: str) -> None:
     bench = make(simulated_upstream.Site(repository()), files=files)
-    refused(bench, "VolumeFull")
+    refused(bench, code)
     assert not any("Packages" in path for path, _ in bench.site.log)
 
 
