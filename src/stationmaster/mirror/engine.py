@@ -190,9 +190,10 @@ class _Run:
             self._volume,
             way.repository,
             way.reach,
-            wanted=self._order,
+            terms=stage.Terms(
+                self._name, self._order.policy, self._order.progress, self._order.expected is None, self._room
+            ),
             threads=self._connections,
-            room=self._room,
         )
         try:
             prepared = stager.prepare(root, catalog.newest_header(self._volume, self._name))

@@ -21,7 +21,6 @@ from stationmaster.mirror import (
     manifest,
     metadata,
     meter,
-    order,
     outcome,
     pool,
     tallies,
@@ -41,6 +40,17 @@ class Staged:
 
     directory: Path
     header: manifest.Header
+
+
+@dataclasses.dataclass(frozen=True)
+class Terms:
+    """Under which a source is staged; ``is_guarded``: it may not shrink. ``room`` is shared by the syncs of a process."""
+
+    source: str
+    policy: outcome.SyncPolicy
+    progress: outcome.Listener = outcome.ignore_progress
+    is_guarded: bool = True
+    room: ledger.Grants = dataclasses.field(default_factory=ledger.Grants)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,22 +85,25 @@ class Stager:
         repository: upstream.Upstream,
         reach: upstream.Reach,
         *,
-        wanted: order.Order,
+        terms: Terms,
         threads: int,
-        room: ledger.Grants,
     ) -> None:
         self._files = files
         self._volume = place
         self._upstream = repository
         self._reach = reach
-        self._source = wanted.source.name
-        self._policy = wanted.policy
-        self._progress = wanted.progress
-        self._is_guarded = wanted.expected is None
+        self._source = terms.source
+        self._policy = terms.policy
+        self._progress = terms.progress
+        self._is_guarded = terms.is_guarded
+        self._room = terms.room
         self._threads = threads
-        self._room = room
         self._pool = pool.Pool(files, place, is_doubted=unsettled.is_doubtful(place))
         self._lock = threading.Lock()
+
+    def stage(self, root: upstream.Root, former: manifest.Header | None) -> Staged:
+        """Bring everything."""
+        return self.complete(self.prepare(root, former))
 
     def prepare(self, root: upstream.Root, former: manifest.Header | None) -> Prepared:
         """Bring the metadata, and know what is missing, what it costs, and that it may come and fits."""
