@@ -10,7 +10,7 @@ import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
-from stationmaster.mirror import debindex, failures, fetch, fileref, release, source, trust, unpack, upstream
+from stationmaster.mirror import debindex, failures, fetch, fileref, notes, release, source, trust, unpack, upstream
 
 
 class DebUpstream:
@@ -22,6 +22,7 @@ class DebUpstream:
         self._source = wanted
         self._fetcher = fetcher
         self._now = now
+        self._notes = notes.Notes()
         self._keyring = trust.load_keyring(wanted.keys) if wanted.keys else None
         if self._keyring is not None:
             trust.require_unexpired(self._keyring, now)
@@ -86,7 +87,11 @@ class DebUpstream:
             read.add(plain)
             blocks = unpack.unpacked_blocks(tree / ref.path, stated_size=stated.get(plain))
             parse = debindex.parse_packages if kind == "Packages" else debindex.parse_sources
-            yield from parse(blocks, what=ref.path)
+            yield from self._notes.passing(parse(blocks, what=ref.path))
+
+    def late_warnings(self) -> tuple[str, ...]:
+        """SHA-1."""
+        return self._notes.warnings()
 
     def _read_suite(
         self, reader: upstream.RootReader, directory: str

@@ -171,6 +171,7 @@ class _Run:
                 staged = self._stage(way, way.repository.complete_root(root))
                 if staged is None:
                     return self._pending()
+                self._warnings = (*root.warnings, *way.repository.late_warnings())
                 return self._publish(staged.directory, staged.header, way, root)
             except (failures.ChecksumError, failures.UnavailableError) as exc:
                 if isinstance(exc, failures.UnavailableError) and not exc.is_absent:

@@ -52,6 +52,7 @@ class FileRef:
     is_optional: bool = False  # the upstream may list it and not have it (DEB)
     also_at: tuple[str, ...] = ()  # further paths that carry the same bytes (by-hash)
     group: str = ""  # of the optional files of a group at least one must be there
+    base: str = ""  # the address below which it lies, where that is not the repository's own (xml:base)
 
 
 def parse_checksum(algorithm: str, value: str, *, what: str) -> Checksum:

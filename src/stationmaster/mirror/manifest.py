@@ -24,7 +24,8 @@ _BUFFER = 1 << 18
 class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """One path: ``s`` size, ``d`` sha256, ``k`` kind, ``u`` the upstream's own checksum where it is another.
 
-    While a sync collects what it wants, ``d`` may be empty and ``s`` -1: not known before the download.
+    While a sync collects what it wants, ``d`` may be empty and ``s`` -1: not known before the download; and ``b`` says
+    where the file lies when that is not the upstream's own address.
     """
 
     p: str
@@ -32,6 +33,7 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     d: str
     k: str
     u: str = ""
+    b: str = ""
 
 
 class Header(msgspec.Struct, frozen=True, rename="camel", kw_only=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Iterator
 
-from stationmaster.mirror import failures, fileref, xmlstream
+from stationmaster.mirror import failures, fileref, source, xmlstream
 
 _XML_BASE = "http://www.w3.org/XML/1998/namespace base"
 _PLAUSIBLE_TIMES = range(631_152_000, 7_258_118_400)  # 1990 to 2200: a revision may also be any word or number
@@ -17,6 +17,7 @@ class DataFile:
 
     type: str
     href: str = ""
+    base: str = ""
     algorithm: str = ""
     digest: str = ""
     size: int | None = None
@@ -48,7 +49,7 @@ def metadata_refs(repomd: Repomd) -> tuple[fileref.FileRef, ...]:
         what = f"repomd.xml, data {data.type}"
         path = fileref.normal_path(data.href, what=what)
         checksum = fileref.parse_checksum(data.algorithm, data.digest, what=path)
-        ref = fileref.FileRef(path, data.size, checksum)
+        ref = fileref.FileRef(path, data.size, checksum, base=data.base)
         if found.setdefault(path, ref) != ref:
             raise failures.MetadataInvalidError(f"repomd.xml names {path} twice, with different size or checksum.")
     return tuple(found.values())
@@ -92,7 +93,7 @@ class _RepomdHandler:
         if name == "data":
             self.data.append(DataFile(attributes.get("type", "")))
         elif self.data and name == "location":
-            _refuse_foreign(attributes, "repomd.xml")
+            self.data[-1].base = _foreign_base(attributes, "repomd.xml")
             self.data[-1].href = attributes.get("href", "")
         elif self.data and name == "checksum":
             self.data[-1].algorithm = attributes.get("type", "")
@@ -124,7 +125,7 @@ class _PrimaryHandler(_Collecting):
         self._reset()
 
     def _reset(self) -> None:
-        self._href = self._algorithm = self._digest = ""
+        self._href = self._base = self._algorithm = self._digest = ""
         self._size: int | None = None
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
@@ -135,7 +136,7 @@ class _PrimaryHandler(_Collecting):
         elif name == "size" and "package" in attributes:
             self._size = fileref.parse_size(attributes["package"], what=self._what)
         elif name == "location":
-            _refuse_foreign(attributes, self._what)
+            self._base = _foreign_base(attributes, self._what)
             self._href = attributes.get("href", "")
 
     def end(self, name: str, text: str) -> None:
@@ -149,12 +150,12 @@ class _PrimaryHandler(_Collecting):
             return
         path = fileref.normal_path(self._href, what=self._what)
         checksum = fileref.parse_checksum(self._algorithm, self._digest, what=path)
-        self.found.append(fileref.FileRef(path, self._size, checksum, fileref.Kind.PACKAGE))
+        self.found.append(fileref.FileRef(path, self._size, checksum, fileref.Kind.PACKAGE, base=self._base))
         if fileref.is_encoded(path):  # clients send %2B as it stands, and web servers decode it: hold both spellings
             from urllib import parse
 
             plain = fileref.normal_path(parse.unquote(path), what=self._what)
-            self.found.append(fileref.FileRef(plain, self._size, checksum, fileref.Kind.FURTHER))
+            self.found.append(fileref.FileRef(plain, self._size, checksum, fileref.Kind.FURTHER, base=self._base))
         self._is_open = False
         self._reset()
 
@@ -185,10 +186,14 @@ class _DeltaHandler(_Collecting):
             self._fields = {}
 
 
-def _refuse_foreign(attributes: dict[str, str], what: str) -> None:
-    if attributes.get(_XML_BASE):
-        raise failures.MetadataInvalidError(
-            f"{what} places {attributes.get('href')!r} at {attributes[_XML_BASE]!r} by xml:base; that is another tree.",
-            hint="Mirror that other repository at its own address.",
-            code="ForeignLocation",
-        )
+def _foreign_base(attributes: dict[str, str], what: str) -> str:
+    """The address that ``xml:base`` puts before a location (ADR 9); empty when there is none."""
+    found = attributes.get(_XML_BASE, "")
+    if not found or source.is_base_address(found):
+        return found and source.with_slash(found)
+    raise failures.MetadataInvalidError(
+        f"{what} places {attributes.get('href')!r} at {source.without_userinfo(found)!r} by xml:base; nothing can be "
+        "fetched there.",
+        hint="Only plain http and https addresses are followed. Report it to those who run the upstream.",
+        code="ForeignLocation",
+    )

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Iterator
 from pathlib import Path
 
-from stationmaster.mirror import failures, fetch, fileref, repomd, source, trust, unpack, upstream
+from stationmaster.mirror import failures, fetch, fileref, notes, repomd, source, trust, unpack, upstream
 
 ROOT = "repodata/repomd.xml"
 SIGNATURE = "repodata/repomd.xml.asc"
@@ -21,6 +21,7 @@ class RpmUpstream:
 
     def __init__(self, wanted: source.RpmSource, fetcher: fetch.Fetcher, now: datetime.datetime | None = None) -> None:
         self._now = now
+        self._notes = notes.Notes()
         self._source = wanted
         self._fetcher = fetcher
 
@@ -69,7 +70,11 @@ class RpmUpstream:
             for data in (one for one in parsed.data if one.type in _variants(kind)):  # clients may read any of them
                 path = fileref.normal_path(data.href, what="repomd.xml")
                 blocks = unpack.unpacked_blocks(tree / path, stated_size=data.open_size)
-                yield from parse(blocks, what=path)
+                yield from self._notes.passing(parse(blocks, what=path))
+
+    def late_warnings(self) -> tuple[str, ...]:
+        """SHA-1, and packages that lie elsewhere."""
+        return self._notes.warnings()
 
     def _verify(self, base: str, document: upstream.RootDocument, signature: upstream.RootDocument | None) -> None:
         if not self._source.keys:
@@ -92,6 +97,9 @@ def _variants(kind: str) -> tuple[str, str]:
 
 
 def _warnings(refs: tuple[fileref.FileRef, ...]) -> tuple[str, ...]:
+    found = []
     if any(ref.checksum.algorithm == "sha1" for ref in refs):
-        return ("repomd.xml uses SHA-1 checksums, which can be forged.",)
-    return ()
+        found.append("repomd.xml uses SHA-1 checksums, which can be forged.")
+    if elsewhere := next((ref.base for ref in refs if ref.base), ""):
+        found.append(f"repomd.xml places metadata at {elsewhere} by xml:base; clients will ask there.")
+    return tuple(found)

@@ -12,6 +12,8 @@ import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import msgspec
+
 from stationmaster.host import files as host_files
 from stationmaster.mirror import (
     failures,
@@ -211,7 +213,8 @@ class Stager:
         transfer.run_parallel(manifest.read_plain(directory / "missing"), work, threads=self._threads)
 
     def _bring_package(self, incoming: Path, entry: manifest.Entry, checksum: fileref.Checksum) -> None:
-        ref = fileref.FileRef(entry.p, entry.s if entry.s >= 0 else None, checksum, fileref.Kind(entry.k))
+        size = entry.s if entry.s >= 0 else None
+        ref = fileref.FileRef(entry.p, size, checksum, fileref.Kind(entry.k), base=entry.b)
         part = incoming / f"{checksum.value}.part"
         sha256 = self._reach.fetch_content(ref, part)
         self._pool.admit(part, sha256, checksum)
@@ -220,7 +223,7 @@ class Stager:
         """The entries with what only the download could tell: sha256 where upstream uses another digest, and size."""
         for entry in entries:
             if entry.d and entry.s >= 0:
-                yield entry
+                yield msgspec.structs.replace(entry, b="") if entry.b else entry
                 continue
             sha256 = entry.d or self._pool.find(manifest.checksum_of(entry))
             if sha256 is None:
@@ -234,8 +237,8 @@ class Stager:
 def _entry(ref: fileref.FileRef) -> manifest.Entry:
     size = -1 if ref.size is None else ref.size
     if ref.checksum.algorithm == "sha256":
-        return manifest.Entry(ref.path, size, ref.checksum.value, ref.kind.value)
-    return manifest.Entry(ref.path, size, "", ref.kind.value, str(ref.checksum))
+        return manifest.Entry(ref.path, size, ref.checksum.value, ref.kind.value, b=ref.base)
+    return manifest.Entry(ref.path, size, "", ref.kind.value, str(ref.checksum), b=ref.base)
 
 
 def _chained(first: Iterable[manifest.Entry], second: Iterable[manifest.Entry]) -> Iterator[manifest.Entry]:

@@ -12,6 +12,7 @@ from urllib import parse
 import msgspec
 
 from stationmaster.mirror import dates, exchange, failures, fetch, fileref, mirrors
+from stationmaster.model import errors
 
 ROOT_LIMIT = 16 << 20  # Debian's largest is 1 MiB
 
@@ -79,11 +80,21 @@ class Upstream(Protocol):
         """Everything that the staged metadata names, in its order; the same path may come more than once."""
         ...
 
+    def late_warnings(self) -> tuple[str, ...]:
+        """What the operator should know of the content; known when it was read."""
+        ...
+
 
 class Reach:
-    """Brings files from whichever base address gives them."""
+    """Brings files from whichever base address gives them.
 
-    def __init__(self, repository: Upstream, fetcher: fetch.Fetcher, addresses: mirrors.Mirrors) -> None:
+    What lies elsewhere by ``xml:base`` is asked for there first; by a follower last: the one it copies from has it.
+    """
+
+    def __init__(
+        self, repository: Upstream, fetcher: fetch.Fetcher, addresses: mirrors.Mirrors, *, is_follower: bool
+    ) -> None:
+        self._is_follower = is_follower
         self._upstream = repository
         self._fetcher = fetcher
         self._mirrors = addresses
@@ -97,11 +108,24 @@ class Reach:
         return self._fetch(self._upstream.content_paths(ref.path), ref, part)
 
     def _fetch(self, paths: tuple[str, ...], ref: fileref.FileRef, part: Path) -> str:
+        if not ref.base:
+            return self._fetch_by(self._mirrors, paths, ref, part)
+        elsewhere = mirrors.Mirrors((ref.base,))
+        first, second = (self._mirrors, elsewhere) if self._is_follower else (elsewhere, self._mirrors)
+        try:
+            return self._fetch_by(first, paths, ref, part)
+        except errors.UpstreamError as exc:
+            try:
+                return self._fetch_by(second, paths, ref, part)
+            except errors.UpstreamError:
+                raise exc from None
+
+    def _fetch_by(self, addresses: mirrors.Mirrors, paths: tuple[str, ...], ref: fileref.FileRef, part: Path) -> str:
         def ask(base: str, is_hurried: bool) -> str:  # noqa: FBT001 - the shape that ``first`` wants
             urls = [join_address(base, path) for path in paths]
             return self._fetcher.fetch_file(urls, ref, part, is_hurried=is_hurried)
 
-        return self._mirrors.first(ask)
+        return addresses.first(ask)
 
 
 class RootReader:

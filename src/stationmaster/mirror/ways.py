@@ -25,7 +25,7 @@ def open_way(place: volume.Volume, clock: clocks.Clock, fetcher: fetch.Fetcher, 
         repository,
         addresses,
         roots.RootSeeker(place, clock, repository, addresses, wanted, fetcher),
-        upstream.Reach(repository, fetcher, addresses),
+        upstream.Reach(repository, fetcher, addresses, is_follower=wanted.expected is not None),
     )
 
 
