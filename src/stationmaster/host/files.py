@@ -85,6 +85,14 @@ class Files:
         os.symlink(target, temporary)
         os.replace(temporary, link)
 
+    def make_symlink_exclusive(self, link: Path, target: str) -> bool:
+        """symlink(2); False when the name is taken."""
+        try:
+            link.symlink_to(target)
+        except FileExistsError:
+            return False
+        return True
+
     def make_directory(self, path: Path, *, mode: int = 0o755) -> None:
         """Make ``path`` and its parents; existing ones are left as they are."""
         path.mkdir(mode=mode, parents=True, exist_ok=True)

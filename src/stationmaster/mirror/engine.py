@@ -19,6 +19,7 @@ from stationmaster.mirror import (
     exchange,
     failures,
     fetch,
+    incoming,
     lock,
     manifest,
     order,
@@ -146,9 +147,10 @@ class _Run:
         if (held := self._held(root.generation)) is not None:
             return self._done(outcome.State.UNCHANGED, held)
         self._volume.require()  # the root took its time; the lock makes directories
-        watch = lock.Watch(self._clock, self._order.stop, self._tell)
+        watch = lock.Watch(self._clock, self._order.stop, self._tell, self._order.policy.token)
         with lock.SourceLock(self._files, self._volume.control, self._name, watch=watch) as self._lock:
             lock.require_no_cleaning(self._volume.control, watch)
+            self._volume = incoming.take_up(self._files, self._volume, self._name, self._lock.epoch)
             return self._sync_locked(way, root)
 
     def failed(self, error: errors.StationmasterError) -> outcome.SyncOutcome:
@@ -212,8 +214,9 @@ class _Run:
             self._lock.require()
         publisher = publish.Publisher(self._files, self._volume, self._clock, self._name)
         publisher.publish(directory, header, alone=self._order.is_alone)
-        remembered.remember_root(self._files, self._volume, self._name, root, way.mirrors.bases)
-        self._files.remove_tree(self._volume.incoming(self._name))
+        if self._order.expected is None:  # where a peer's copy was read is no address to ask next time
+            remembered.remember_root(self._files, self._volume, self._name, root, way.mirrors.bases)
+        incoming.clear(self._files, self._volume, self._name)
         return self._done(outcome.State.SYNCED, header)
 
     def _pending(self) -> outcome.SyncOutcome:

@@ -42,6 +42,12 @@ class SyncRunningError(errors.ConflictError):
     code = "SyncRunning"
 
 
+class LeaseLostError(errors.ConflictError):
+    """The token under which something was to be removed is closed, or its time is over (ha-protocol R1)."""
+
+    code = "LeaseLost"
+
+
 class OtherGenerationError(errors.UpstreamError):
     """Another generation is at the address than the one that was asked for."""
 

@@ -38,7 +38,8 @@ CLEANING = ":clean"  # no source can have this name
 class Owner(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """Who made a record; ``host`` is for people, ``boot`` tells hosts apart.
 
-    ``started`` is the process's start in clock ticks since boot, ``space`` its pid namespace.
+    ``started`` is the process's start in clock ticks since boot, ``space`` its pid namespace. ``token`` is the lease it
+    writes under (R1); ``epoch`` rises whenever somebody takes over from one who may still be alive.
     """
 
     host: str
@@ -48,6 +49,8 @@ class Owner(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     started: str
     is_released: bool = False
     renewals: int = 0
+    token: int = 0
+    epoch: int = 0
 
 
 class Judgement(enum.Enum):
@@ -64,11 +67,15 @@ def _tell_nobody(_: str) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Watch:
-    """Watches a record that cannot be judged from here; ``told`` hears why it takes so long, ``stop`` ends it."""
+    """Watches a record that cannot be judged from here; ``told`` hears why it takes so long, ``stop`` ends it.
+
+    A record of a lower lease than ``token`` does not hold: its owner lost the right, be it alive or not.
+    """
 
     clock: clocks.Clock
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
     told: Callable[[str], None] = _tell_nobody
+    token: int = 0
 
     def has_lapsed(self, directory: Path, number: int, seen: Owner) -> bool:
         """True when nobody renewed it for all the time."""
@@ -98,6 +105,12 @@ class SourceLock:
         self._directory = control / "locks" / source
         self._source = source
         self._record: Path | None = None
+        self._mine = _myself()
+
+    @property
+    def epoch(self) -> int:
+        """Rises with each takeover from one who may still be alive: the two must not write to the same files."""
+        return self._mine.epoch
 
     def __enter__(self) -> Self:
         self.acquire()
@@ -112,8 +125,10 @@ class SourceLock:
         highest, owner = highest_record(self._directory)
         if owner is not None and _is_held(self._directory, highest, owner, self._watch):
             raise self._refusal(owner)
+        token = self._watch.token if self._watch else 0
+        self._mine = msgspec.structs.replace(_myself(), token=token, epoch=_next_epoch(owner))
         record = self._directory / str(highest + 1)
-        if not self._files.create_exclusive(record, msgspec.json.encode(_myself())):
+        if not self._files.create_exclusive(record, msgspec.json.encode(self._mine)):
             raise self._refusal(highest_record(self._directory)[1])
         newest, owner = highest_record(self._directory)
         if newest != highest + 1:
@@ -140,7 +155,7 @@ class SourceLock:
             with contextlib.suppress(OSError):
                 if highest_record(self._directory)[0] > int(record.name):
                     return
-                renewed = msgspec.structs.replace(_myself(), renewals=renewals)
+                renewed = msgspec.structs.replace(self._mine, renewals=renewals)
                 with self._writing:
                     if not self._is_over.is_set():
                         self._files.write_atomic(record, msgspec.json.encode(renewed), durable=False)
@@ -149,7 +164,7 @@ class SourceLock:
         """Let others in; the record stays, so that numbers only rise."""
         self._is_over.set()
         if self._record is not None:
-            released = msgspec.structs.replace(_myself(), is_released=True)
+            released = msgspec.structs.replace(self._mine, is_released=True)
             with self._writing:
                 self._files.write_atomic(self._record, msgspec.json.encode(released), durable=False)
             self._record = None
@@ -209,10 +224,18 @@ def judge(owner: Owner) -> Judgement:
 
 
 def _is_held(directory: Path, number: int, owner: Owner, watch: Watch | None) -> bool:
+    if watch is not None and owner.token < watch.token:
+        return False
     judgement = judge(owner)
     if judgement is not Judgement.UNKNOWN or watch is None:
         return judgement is not Judgement.GONE
     return not watch.has_lapsed(directory, number, owner)
+
+
+def _next_epoch(former: Owner | None) -> int:
+    if former is None:
+        return 0
+    return former.epoch + (judge(former) is not Judgement.GONE)
 
 
 def _named(owner: Owner) -> str:

@@ -68,6 +68,7 @@ class SyncPolicy:
     """Guards that an operator may lift for one source, and what is left free.
 
     ``is_dry``: bring metadata only and say what the rest would cost.
+    ``token`` is the lease under which a station writes (ha-protocol R1): others of a lower one, or none, give way.
     """
 
     is_dry: bool = False
@@ -80,6 +81,7 @@ class SyncPolicy:
     reserve_bytes: int = 64 << 20  # kept free on the volume
     restarts: int = 3  # from the root, while the upstream changes under our hands
     restart_pause: datetime.timedelta = datetime.timedelta(seconds=0.5)
+    token: int = 0
 
 
 def ignore_progress(_: Progress) -> None:

@@ -194,8 +194,8 @@ class Publisher:
     def _make_held(self, directory: Path, header: manifest.Header) -> None:
         """One rename makes the generation held; its root is there only from now on."""
         target = self._volume.generation(self._source, header.generation)
-        if directory == target:
-            return
+        if directory == target or catalog.find_header(self._volume, self._source, header.generation) is not None:
+            return  # or another writer was faster: equal names are equal content
         self._volume.make_directory(target.parent)
         self._volume.require()
         try:
@@ -223,6 +223,12 @@ class Publisher:
         self._volume.make_directory(site)
         self._directories.clear()
         return site
+
+    def _first_shown(self, site: Path) -> Path:
+        """In a station the site is shown once and for all; whoever was first decides which (ha-protocol R1)."""
+        link = self._volume.published(self._source)
+        self._files.make_symlink_exclusive(link, f".sites/{self._source}/{site.name}")
+        return self._present_site() or site
 
     def _show(self, site: Path) -> None:
         self._files.replace_symlink(self._volume.published(self._source), f".sites/{self._source}/{site.name}")

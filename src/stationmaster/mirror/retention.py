@@ -1,23 +1,25 @@
 """What of a volume may go: generations that nobody needs any more, then what only they referred to.
 
-Kept are the newest two generations, whatever is published or recorded as visible, and those that were superseded
-less than three days ago: clients may be in the middle of them. Order of removal: the generation with its root first,
-its packages last.
+Kept are the newest two generations, whatever is published or recorded as visible, what the hub says is needed in any of
+the volume's groups, and those that were superseded less than three days ago: clients may be in the middle of them.
+Order of removal: the generation with its root first, its packages last. Each removal goes through a ``writers.Writer``,
+so that a cleaner that was paused removes nothing that came to be needed meanwhile (ha-protocol R1).
 """
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import datetime
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.mirror import catalog, failures, fileref, lock, manifest, superseded
+from stationmaster.mirror import catalog, failures, fileref, lock, manifest, superseded, writers
 from stationmaster.mirror import volume as volumes
 
 _METADATA = fileref.Kind.METADATA.value
@@ -78,7 +80,12 @@ class Cleaner:
         *,
         policy: RetentionPolicy | None = None,
         is_dry: bool = False,
+        retained: Mapping[str, frozenset[str]] | None = None,
+        writer: writers.Writer | None = None,
     ) -> None:
+        """``writer``: under whose token to remove, begun already; None: one of its own, as the engine alone does."""
+        self._retained = retained or {}
+        self._writer = writer
         self._files = files
         self._volume = volume
         self._clock = clock
@@ -88,7 +95,8 @@ class Cleaner:
     def clean(self) -> Iterator[Verdict]:
         """One verdict per generation, site, left download and unreferenced content."""
         self._volume.require()
-        with lock.SourceLock(self._files, self._volume.control, lock.CLEANING, watch=lock.Watch(self._clock)):
+        watch = lock.Watch(self._clock)
+        with lock.SourceLock(self._files, self._volume.control, lock.CLEANING, watch=watch), self._removing():
             busy = set(lock.live_locks(self._volume.control)) - {lock.CLEANING}
             dropped: set[tuple[str, str]] = set()
             for source in catalog.list_sources(self._volume):
@@ -103,9 +111,28 @@ class Cleaner:
             yield from self._clean_incoming()
             yield from self._clean_pool(dropped)
 
+    @contextlib.contextmanager
+    def _removing(self) -> Iterator[None]:
+        if self._is_dry or self._writer is not None:
+            yield
+            return
+        self._writer = writers.new_writer(self._files, self._volume)
+        try:
+            yield
+        finally:
+            self._writer.end()
+            self._writer = None
+
+    def _remove(self, path: Path) -> None:
+        if not self._is_dry:
+            assert self._writer is not None  # noqa: S101 - for the type checker
+            self._writer.remove(path)
+
     def _clean_generations(self, source: str, dropped: set[tuple[str, str]]) -> Iterator[Verdict]:
+        yield from self._clean_remains(source, dropped)
         held = catalog.list_generations(self._volume, source)
-        verdicts = judge_generations(held, self._needed(source), self._clock.now(), self._policy)
+        needed = self._needed(source) | self._retained.get(source, frozenset())
+        verdicts = judge_generations(held, needed, self._clock.now(), self._policy)
         kept = [name for name, (is_kept, _) in verdicts.items() if is_kept]
         for name, (is_kept, reason) in verdicts.items():
             yield Verdict(f"generation {source}/{name}", is_removed=not is_kept, reason=reason)
@@ -114,20 +141,27 @@ class Cleaner:
                 if not self._is_dry:
                     self._drop(source, name, kept)
 
+    def _clean_remains(self, source: str, dropped: set[tuple[str, str]]) -> Iterator[Verdict]:
+        """What a removal left that did not come to its end."""
+        for directory in sorted(self._volume.generations(source).iterdir()):
+            if (directory / writers.REMOVED).exists() and not (directory / "manifest.jsonl").exists():
+                dropped.add((source, directory.name))
+                yield Verdict(f"remains {source}/{directory.name}", is_removed=True, reason="left by a removal")
+                self._remove(directory)
+
     def _drop(self, source: str, generation: str, kept: list[str]) -> None:
         """Out of the held ones by one rename; then the links of packages that no kept generation names."""
-        trash = self._volume.incoming(f"trash-{source}") / generation
-        self._volume.make_directory(trash.parent)
-        self._files.remove_tree(trash)
-        self._volume.require()
-        self._files.rename(self._volume.generation(source, generation), trash)
-        superseded.Superseded(self._files, self._volume, source).forget(generation)
         needed = heapq.merge(*(self._entries(source, name) for name in kept), key=lambda entry: entry.p)
+        going = [
+            old.p
+            for old, new in manifest.paired(self._entries(source, generation), _distinct(needed))
+            if old is not None and new is None and old.k != _METADATA
+        ]
+        self._remove(self._volume.generation(source, generation))
         site = self._volume.published(source)
-        for old, new in manifest.paired(manifest.read_entries(trash / "manifest.jsonl"), _distinct(needed)):
-            if old is not None and new is None and old.k != _METADATA:
-                self._files.remove(site / old.p)
-        self._files.remove_tree(trash.parent)
+        for path in going:
+            self._remove(site / path)
+        superseded.Superseded(self._files, self._volume, source).forget(generation)
 
     def _clean_sites(self, source: str) -> Iterator[Verdict]:
         """Sites that were replaced, or never finished: no address leads there."""
@@ -139,16 +173,14 @@ class Cleaner:
         for site in sites:
             if site.name != present:
                 yield Verdict(f"site {source}/{site.name}", is_removed=True, reason="no longer shown")
-                if not self._is_dry:
-                    self._files.remove_tree(site)
+                self._remove(site)
 
     def _clean_incoming(self) -> Iterator[Verdict]:
         oldest = (self._clock.now() - _LEFT_DOWNLOADS).timestamp()
         for place in sorted((self._volume.control / "incoming").iterdir()):
             if place.stat().st_mtime < oldest:
                 yield Verdict(f"incoming {place.name}", is_removed=True, reason="left for more than 7 days")
-                if not self._is_dry:
-                    self._files.remove_tree(place)
+                self._remove(place)
 
     def _clean_pool(self, dropped: set[tuple[str, str]]) -> Iterator[Verdict]:
         referred: set[bytes] = set()
@@ -163,11 +195,10 @@ class Cleaner:
                 yield Verdict(
                     f"content {path.name}", is_removed=True, reason="no generation refers to it", size_bytes=size
                 )
-                if not self._is_dry:
-                    self._files.remove(path)
+                self._remove(path)
         for path in _files_below(self._volume.root / "pool"):
-            if path.is_symlink() and not path.exists() and not self._is_dry:
-                self._files.remove(path)
+            if path.is_symlink() and not path.exists():
+                self._remove(path)
 
     def _entries(self, source: str, generation: str) -> Iterator[manifest.Entry]:
         """The entries of a generation; one that cannot be read stops the cleaning, since what it needs is unknown."""

@@ -31,11 +31,15 @@ class Marker(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 @dataclasses.dataclass(frozen=True)
 class Volume:
-    """An opened mirror directory. ``require`` is asked again before each step that must not fill a bare mount point."""
+    """An opened mirror directory. ``require`` is asked again before each step that must not fill a bare mount point.
+
+    ``epoch`` keeps the downloads of a writer apart from those of one that it took over from (``lock``).
+    """
 
     files: host_files.Files
     root: Path
     marker: Marker
+    epoch: int = 0
 
     @property
     def id(self) -> str:
@@ -49,7 +53,7 @@ class Volume:
 
     def incoming(self, source: str) -> Path:
         """Where the downloads of a source lie until they are whole; one writer per source uses it."""
-        return self.control / "incoming" / source
+        return self.control / "incoming" / (f"{source}~{self.epoch}" if self.epoch else source)
 
     def pool_path(self, algorithm: str, digest: str) -> Path:
         """Where content with this digest lies. Other algorithms than sha256 are links that name the sha256."""

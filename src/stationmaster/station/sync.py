@@ -105,7 +105,7 @@ class Syncs:
         permission = Permission(self._stop, lambda: self._may_sync(step))
         http = self._doors.verified if source.is_tls_verified else self._doors.unverified
         machine = engine.Engine(self._doors.files, http, self._doors.clock)
-        self._guarded(told, source, lambda: self._sync(machine, source, told, permission))
+        self._guarded(told, source, lambda: self._sync(machine, source, told, permission, token=step.token))
 
     def _run_copy(self, step: steps.StartCopy) -> None:
         source, places = step.source, peers.places_of(step.holders, step.source.source_id, step.generation)
@@ -139,6 +139,7 @@ class Syncs:
         *,
         url: str | None = None,
         expected: str | None = None,
+        token: int = 0,
     ) -> outcome.SyncOutcome:
         keys = self._board.read().keys.get(source.source_id)
         return machine.sync(
@@ -148,6 +149,7 @@ class Syncs:
             stop=permission,
             publish_alone=False,
             expected_generation=expected,
+            policy=outcome.SyncPolicy(token=token),
         )
 
     def _guarded(

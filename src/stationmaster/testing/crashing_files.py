@@ -72,9 +72,21 @@ class CrashingFiles(files.Files):
         self.spend()
         super().replace_symlink(link, target)
 
+    def make_symlink_exclusive(self, link: Path, target: str) -> bool:
+        self.spend()
+        return super().make_symlink_exclusive(link, target)
+
     def make_directory(self, path: Path, *, mode: int = 0o755) -> None:
         self.spend()
         super().make_directory(path, mode=mode)
+
+    def make_directory_exclusive(self, path: Path, *, mode: int = 0o755) -> bool:
+        self.spend()
+        return super().make_directory_exclusive(path, mode=mode)
+
+    def remove_directory(self, path: Path) -> None:
+        self.spend()
+        super().remove_directory(path)
 
     def truncate(self, path: Path) -> None:
         self.spend()
