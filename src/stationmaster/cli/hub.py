@@ -55,11 +55,30 @@ def init(state_dir: Path, database: str | None, oci_config: Path) -> None:
 @click.option("--tls-name", "tls_names", multiple=True, metavar="NAME", help="Name or address in the certificate.")
 @click.option("--public-url", metavar="URL", help="What response files carry; default: the first TLS name.")
 @click.option("--plain-http", is_flag=True, help="No TLS; for loopback addresses only.")
+@click.option(
+    "--metrics-from",
+    multiple=True,
+    metavar="ADDRESS",
+    envvar="STATIONMASTER_METRICS_FROM",
+    show_envvar=True,
+    help="Who may read /metrics beside this host: an address or CIDR block; may be repeated.",
+)
 def serve(
-    state_dir: Path, listen: str, tls_names: tuple[str, ...], public_url: str | None, *, plain_http: bool
+    state_dir: Path,
+    listen: str,
+    tls_names: tuple[str, ...],
+    public_url: str | None,
+    metrics_from: tuple[str, ...],
+    *,
+    plain_http: bool,
 ) -> None:
     """Serve the API, over HTTPS by the hub's own CA. Stops gracefully on SIGTERM."""
+    import dataclasses
+
     from stationmaster.hub import serve as serving
+    from stationmaster.model import addresses
 
     listening = serving.parse_listening(listen, tls_names, is_plain=plain_http, public_url=public_url)
+    monitors = addresses.parse_networks(metrics_from, option="--metrics-from")
+    listening = dataclasses.replace(listening, monitors=monitors)
     serving.serve(state_dir, listening, files.Files(), clock.SystemClock())

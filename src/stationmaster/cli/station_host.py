@@ -72,7 +72,15 @@ def register(
     default=None,
     help="Whether nginx and squid end with the daemon. Default: Ctrl-C ends them, SIGTERM leaves them serving.",
 )
-def run(state_dir: Path, *, stop_engines: bool | None) -> None:
+@click.option(
+    "--metrics-from",
+    multiple=True,
+    metavar="ADDRESS",
+    envvar="STATIONMASTER_METRICS_FROM",
+    show_envvar=True,
+    help="Who may read /metrics on the mirror's direct ports: an address or CIDR block, repeatable. Default: nobody.",
+)
+def run(state_dir: Path, *, stop_engines: bool | None, metrics_from: tuple[str, ...]) -> None:
     """Run the station: mirror, serve, proxy, and report to the hub.
 
     Ends by SIGTERM or Ctrl-C. On SIGTERM (a service manager that restarts or upgrades the daemon) nginx and squid go
@@ -80,15 +88,17 @@ def run(state_dir: Path, *, stop_engines: bool | None) -> None:
     that `register` made or joined: without it nothing is written and the station says it is not ready.
     """
     from stationmaster.host import clock, logs, process_lock
+    from stationmaster.model import addresses
     from stationmaster.station import config, daemon, wiring
 
+    monitors = addresses.parse_networks(metrics_from, option="--metrics-from")
     logs.set_up()
     _set_umask()
     state = config.StateDirectory(state_dir.resolve())
     config.read_config(state)
     # A predecessor that was just told to end gets a moment for it.
     with process_lock.held(state.lock, clock.SystemClock(), holder="A station daemon", wait_seconds=5.0):
-        station = daemon.Daemon(wiring.build(state))
+        station = daemon.Daemon(wiring.build(state, monitors))
         received: list[int] = []
 
         def end(number: int, _: FrameType | None) -> None:

@@ -16,7 +16,7 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stationmaster.host import clock, files, limits, network
-from stationmaster.hub import connections, context, logs, opening, state_dir, wiring
+from stationmaster.hub import connections, context, logs, measures, opening, state_dir, wiring
 from stationmaster.hub.jobs import loop
 from stationmaster.hub.services import authority
 from stationmaster.model import addresses, errors
@@ -27,13 +27,17 @@ _GRACE_SECONDS = 10
 
 @dataclasses.dataclass(frozen=True)
 class Listening:
-    """Where and how the hub is reached. ``public_url`` is what response files carry."""
+    """Where and how the hub is reached. ``public_url`` is what response files carry.
+
+    ``monitors`` may read ``/metrics``, beside this host itself.
+    """
 
     host: str
     port: int
     tls_names: tuple[str, ...] = ()
     is_plain: bool = False
     given_public_url: str | None = None
+    monitors: tuple[addresses.Network, ...] = ()
 
     @property
     def public_url(self) -> str:
@@ -77,8 +81,9 @@ def serve(root: Path, listening: Listening, disk: files.Files, wall_clock: clock
     logs.configure()
     limits.raise_open_files()
     hub = opening.open_hub(root, listening.public_url, wall_clock)
+    counted = measures.Measures()
     config = uvicorn.Config(
-        wiring.build_app(hub),
+        wiring.build_app(hub, counted, (*wiring.LOOPBACK, *listening.monitors)),
         host=listening.host,
         port=listening.port,
         http=connections.LimitedProtocol,
@@ -96,10 +101,10 @@ def serve(root: Path, listening: Listening, disk: files.Files, wall_clock: clock
         certificate = _Certificate(hub, state_dir.StateDir(root.absolute()), listening.certificate_names, disk)
         config.ssl = certificate.context
         renew = certificate.renew
-    _run(hub, uvicorn.Server(config), renew)
+    _run(hub, counted, uvicorn.Server(config), renew)
 
 
-def _run(hub: context.Hub, server: uvicorn.Server, renew: Callable[[], None]) -> None:
+def _run(hub: context.Hub, counted: measures.Measures, server: uvicorn.Server, renew: Callable[[], None]) -> None:
     stop = threading.Event()
 
     def ask_to_stop(*_: object) -> None:
@@ -109,7 +114,7 @@ def _run(hub: context.Hub, server: uvicorn.Server, renew: Callable[[], None]) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, ask_to_stop)
     threads = [
-        threading.Thread(target=loop.run, args=(hub, stop), name="jobs"),
+        threading.Thread(target=loop.run, args=(hub, stop, counted), name="jobs"),
         threading.Thread(target=_renew_on_time, args=(renew, stop), name="certificate", daemon=True),
     ]
     for thread in threads:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from starlette.applications import Starlette
 from starlette.routing import Route as StarletteRoute
 
-from stationmaster.hub import context
+from stationmaster.hub import context, measures
 from stationmaster.hub.api import (
     checkin,
     compartments,
@@ -16,6 +18,7 @@ from stationmaster.hub.api import (
     health,
     heartbeat,
     managed_instances,
+    metrics,
     profiles,
     registrations,
     routes,
@@ -25,7 +28,9 @@ from stationmaster.hub.api import (
     stations,
     work_requests,
 )
+from stationmaster.model import addresses
 
+LOOPBACK = addresses.parse_networks(("127.0.0.0/8", "::1"), option="loopback")
 MODULES = (
     compartments,
     stations,
@@ -50,6 +55,18 @@ def route_table() -> routes.RouteTable:
     return routes.RouteTable(route for module in MODULES for route in module.ROUTES)
 
 
-def build_app(hub: context.Hub) -> Starlette:
-    """The ASGI application. It answers at every path itself, so that nothing is ever redirected."""
-    return Starlette(routes=[StarletteRoute("/{path:path}", frame.Frame(hub, route_table()))])
+def build_app(
+    hub: context.Hub, counted: measures.Measures | None = None, monitors: Sequence[addresses.Network] = LOOPBACK
+) -> Starlette:
+    """The ASGI application. It answers at every path itself, so that nothing is ever redirected.
+
+    ``monitors`` may read ``/metrics``.
+    """
+    counted = counted or measures.Measures()
+    scraped = metrics.Metrics(hub, counted, monitors)
+    return Starlette(
+        routes=[
+            StarletteRoute("/metrics", scraped),
+            StarletteRoute("/{path:path}", frame.Frame(hub, route_table(), counted)),
+        ]
+    )

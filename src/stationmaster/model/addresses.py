@@ -127,6 +127,21 @@ def parse_permitted_ranges(entries: Iterable[str], resolve: Callable[[str], Sequ
     )
 
 
+def parse_networks(entries: Iterable[str], *, option: str) -> tuple[Network, ...]:
+    """Addresses and CIDR blocks as they stand on a command line; CallerError names the option and the entry."""
+    found = []
+    for entry in entries:
+        address, slash, length = entry.strip().partition("/")
+        try:
+            found.append(ipaddress.ip_network(f"{parse_address(address)}{slash}{length}"))
+        except ValueError as exc:
+            raise errors.CallerError(
+                f"{option} is {entry!r}, which is no address and no CIDR block: {exc}.",
+                hint="Write an address, or NETWORK/LENGTH such as 10.0.0.0/8.",
+            ) from exc
+    return tuple(found)
+
+
 def is_permitted(client: str, networks: Iterable[Network]) -> bool:
     """I10: whether the client's own address lies in one of the permitted networks; an empty range permits nobody."""
     address = unmapped(ipaddress.ip_address(client))

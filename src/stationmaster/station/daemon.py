@@ -16,7 +16,7 @@ import msgspec
 
 from stationmaster.host import local_server, network
 from stationmaster.model import errors, protocol
-from stationmaster.station import agent_port, health, hub_link, report, specs, steps, wiring
+from stationmaster.station import agent_port, health, hub_link, metrics, report, specs, steps, wiring
 from stationmaster.station import plan as plans
 from stationmaster.station.sites import serving
 
@@ -37,7 +37,8 @@ class Daemon:
         self._clock = parts.clock
         self._stop = parts.stop
         self._plan = plans.Plan()
-        self._health = health.Health(parts.board, parts.clock)
+        self._tally = metrics.Tally()
+        self._health = health.Health(parts.board, parts.clock, self._scrape)
         self._agent = agent_port.AgentPort(
             parts.board, parts.clock, parts.names, parts.host.listen, self._health.verdict
         )
@@ -96,6 +97,7 @@ class Daemon:
                 self._take(step, moment)
         self._renew_serving(moment)
         self._agent.keep()
+        self._tally.look(self._board.read())
         self._report_news()
         _notify("WATCHDOG=1")
 
@@ -126,6 +128,17 @@ class Daemon:
         if news != self._reported:
             self._reported = news
             self._heartbeat.wake()
+
+    def _scrape(self) -> bytes:
+        return metrics.render(
+            metrics.Moment(
+                snapshot=self._board.read(),
+                verdict=self._health.verdict(),
+                origins=self._tally.read(),
+                at=self._clock.monotonic(),
+                now=self._clock.now(),
+            )
+        )
 
     def _compose(self) -> protocol.StationHeartbeat:
         message = report.heartbeat(self._board.read(), self._plan, self._health.verdict(), self._clock.now())

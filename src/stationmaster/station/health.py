@@ -1,12 +1,14 @@
 """The station's answer for its health, on ``daemon.sock``; nginx passes ``/healthz`` on to it.
 
 The answer is made from what is known now and the time now: nothing is looked at, so it comes at once, and it turns
-worse by itself when observers fall silent. Being alive (``/livez``) is another question than being ready.
+worse by itself when observers fall silent. Being alive (``/livez``) is another question than being ready. Prometheus'
+``/metrics`` are answered here, too.
 """
 
 from __future__ import annotations
 
 import urllib.parse
+from collections.abc import Callable
 
 import msgspec
 
@@ -14,7 +16,7 @@ from stationmaster.host import clock as clocks
 from stationmaster.host import local_server
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
-from stationmaster.station import readiness
+from stationmaster.station import metrics, readiness
 
 
 class HealthBody(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -28,9 +30,10 @@ class HealthBody(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class Health:
     """Answers from the board."""
 
-    def __init__(self, board: boards.Board, clock: clocks.Clock) -> None:
+    def __init__(self, board: boards.Board, clock: clocks.Clock, scrape: Callable[[], bytes] | None = None) -> None:
         self._board = board
         self._clock = clock
+        self._scrape = scrape
 
     def verdict(self) -> readiness.Verdict:
         """I8, now."""
@@ -41,6 +44,8 @@ class Health:
         path, _, query = target.partition("?")
         if path == "/livez":
             return local_server.LocalAnswer(200, {"Content-Type": "text/plain"}, b"alive\n")
+        if path == "/metrics" and self._scrape is not None:
+            return local_server.LocalAnswer(200, {"Content-Type": metrics.CONTENT_TYPE}, self._scrape())
         if path != "/healthz":
             return local_server.LocalAnswer(404, {"Content-Type": "text/plain"}, b"There is /healthz and /livez.\n")
         verdict = self.verdict()

@@ -22,13 +22,17 @@ Resolved = Mapping[str, tuple[str, ...]]
 
 @dataclasses.dataclass(frozen=True)
 class SiteHost:
-    """What of this host the configurations depend on. ``probe_token`` lets the daemon read its own mirror (R4)."""
+    """What of this host the configurations depend on. ``probe_token`` lets the daemon read its own mirror (R4).
+
+    ``monitors`` may read ``/metrics``.
+    """
 
     state_directory: Path
     listen: tuple[str, ...]
     nginx_user: str | None
     squid_user: str | None
     probe_token: str = dataclasses.field(default="", repr=False)
+    monitors: tuple[addresses.Network, ...] = ()
 
 
 def permitted_networks(
@@ -81,6 +85,7 @@ def nginx_spec(
         user=host.nginx_user,
         listen=host.listen,
         probe_token=host.probe_token,
+        monitors=host.monitors,
     )
 
 

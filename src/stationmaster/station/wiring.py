@@ -16,6 +16,7 @@ from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
 from stationmaster.host import programs as host_programs
 from stationmaster.mirror import limits, volume
+from stationmaster.model import addresses
 from stationmaster.station import apply as applies
 from stationmaster.station import (
     background,
@@ -60,8 +61,11 @@ class Parts:
     apply: applies.Apply
 
 
-def build(state: configs.StateDirectory) -> Parts:
-    """The parts of a registered station's daemon. HostError when it is not registered or its key cannot be read."""
+def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...] = ()) -> Parts:
+    """The parts of a registered station's daemon. HostError when it is not registered or its key cannot be read.
+
+    ``monitors``: from where nginx passes ``/metrics`` on; nobody, unless it is said.
+    """
     config = configs.read_config(state)
     files, clock, stop = host_files.Files(), clocks.SystemClock(), threading.Event()
     _prepare(state, files)
@@ -77,7 +81,7 @@ def build(state: configs.StateDirectory) -> Parts:
         )
     )
     names = station_names.Names(network.resolve, clock, kept.names())
-    host = site_host(state, config)
+    host = site_host(state, config, monitors)
     link = hub_link.HubLink(config, state, clock)
     open_volume = functools.partial(_open_volume, board, config, files)
     doors = _quick_doors(config, board, kept, stop, open_volume)
@@ -141,7 +145,9 @@ def first_snapshot(
     )
 
 
-def site_host(state: configs.StateDirectory, config: configs.StationConfig) -> specs.SiteHost:
+def site_host(
+    state: configs.StateDirectory, config: configs.StationConfig, monitors: tuple[addresses.Network, ...] = ()
+) -> specs.SiteHost:
     """What of this host nginx and squid depend on. The probe token follows from the machine's key, so it stays."""
     key = host_files.read_required(state.key, what="the machine's key", hint="Restore it, or register anew.")
     return specs.SiteHost(
@@ -150,6 +156,7 @@ def site_host(state: configs.StateDirectory, config: configs.StationConfig) -> s
         nginx_user=web_user(),
         squid_user=_first_user(_PROXY_USERS),
         probe_token=hashlib.sha256(b"probe\0" + key).hexdigest()[:32],
+        monitors=monitors,
     )
 
 

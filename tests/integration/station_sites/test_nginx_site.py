@@ -370,3 +370,23 @@ def test_frozen_workers_are_restarted_when_told(place: sites.Place, site: progra
 def _family(pid: int) -> list[int]:
     children = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
     return [pid, *map(int, children)]
+
+
+def test_metrics_are_for_those_who_were_named_and_never_on_balancer_ports(
+    place: sites.Place, doors: engine_process.Doors
+) -> None:
+    monitors = (ipaddress.ip_network("127.0.0.5/32"),)
+    made = program.NginxSite(place.nginx_spec(), doors)
+    health = loopback.UnixHealth(place.state / "daemon.sock")
+    with health.running():
+        assert made.keep(place.nginx_spec()).problem is None
+        assert loopback.fetch(place.direct.http, "/metrics", source=CLIENT).status == 404
+        assert made.keep(place.nginx_spec(monitors=monitors)).problem is None
+        assert loopback.fetch(place.direct.http, "/metrics", source="127.0.0.5").status == 200
+        assert loopback.fetch(place.direct.http, "/metrics", source=CLIENT).status == 404
+        assert health.asked == ["/metrics"]
+        for speaker in ("127.0.0.5", BALANCER):
+            line = loopback.proxy_line("127.0.0.5")
+            answer = loopback.fetch(place.balancer.http, "/metrics", source=speaker, proxy_header=line)
+            assert answer.status in {0, 403, 404}
+        assert health.asked == ["/metrics"]

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from stationmaster.hub import context, logs
+from stationmaster.hub import context, logs, measures
 from stationmaster.hub.api import authentication, decoding, failures, retry_tokens, routes
 from stationmaster.hub.api.call import NOBODY, Answer, Call, Principal, PrincipalKind
 from stationmaster.hub.db import store
@@ -34,9 +34,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9/_.-]{1,128}")
 class Frame:
     """Serves a route table."""
 
-    def __init__(self, hub: context.Hub, table: routes.RouteTable) -> None:
+    def __init__(self, hub: context.Hub, table: routes.RouteTable, counted: measures.Measures) -> None:
         self._hub = hub
         self._table = table
+        self._counted = counted
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI entry."""
@@ -57,6 +58,8 @@ class Frame:
             response.headers["content-type"] = content_type
         for name, value in {**answer.headers, "opc-request-id": request_id}.items():
             response.headers[name] = value
+        seconds = time.perf_counter() - started
+        self._counted.request(measures.operation_of(scope["path"]), answer.status, seconds)
         logs.write(
             "request",
             request_id=request_id,
@@ -64,7 +67,7 @@ class Frame:
             path=scope["path"][:500],
             status=answer.status,
             principal=principal.id,
-            milliseconds=round((time.perf_counter() - started) * 1000, 1),
+            milliseconds=round(seconds * 1000, 1),
         )
         await response(scope, receive, send)
 

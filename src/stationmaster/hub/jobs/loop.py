@@ -15,7 +15,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stationmaster.hub import context, logs
+from stationmaster.hub import context, logs, measures
 from stationmaster.hub.api import retry_tokens
 from stationmaster.hub.jobs import silence, station_health
 from stationmaster.hub.services import group_view, job_runs, leaving, station_refresh, syncs, visibility
@@ -70,8 +70,11 @@ class Scheduler:
             logs.write("scheduler step failed", level=logging.ERROR, is_traced=True, action=action)
 
 
-def run(hub: context.Hub, stop: threading.Event) -> None:
+def run(hub: context.Hub, stop: threading.Event, counted: measures.Measures | None = None) -> None:
     """Until ``stop`` is set."""
     scheduler = Scheduler(hub)
     while not stop.wait(INTERVAL_SECONDS):
+        began = hub.clock.monotonic()
         scheduler.tick()
+        if counted is not None:
+            counted.round_ended(hub.clock.monotonic() - began)

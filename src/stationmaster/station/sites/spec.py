@@ -63,7 +63,8 @@ class NginxSpec:
     (I10). Without ``certificate`` the two HTTPS listeners are left out. ``user`` is whom the workers run as; None when
     the daemon is not root. ``listen`` are local addresses; ``::`` is added where the host has IPv6. Who shows
     ``probe_token`` in the header ``X-Stationmaster-Probe`` may read the trees: so the daemon proves from the station
-    itself, whatever range is permitted, that clients can fetch a generation (ha-protocol R4).
+    itself, whatever range is permitted, that clients can fetch a generation (ha-protocol R4). ``monitors`` may read
+    ``/metrics`` on the direct ports.
     """
 
     state_directory: Path
@@ -79,6 +80,7 @@ class NginxSpec:
     listen: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - a station is there to be reached
     worker_processes: str = "auto"
     probe_token: str = dataclasses.field(default="", repr=False)
+    monitors: tuple[addresses.Network, ...] = ()
 
     def __post_init__(self) -> None:
         plain_path.require_plain_path(self.state_directory, what="The state directory")
