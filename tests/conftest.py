@@ -131,6 +131,9 @@ class ShiftedClock(clock.SystemClock):
     def now(self) -> datetime.datetime:
         return super().now() + datetime.timedelta(seconds=self.shift)
 
+    def monotonic(self) -> float:
+        return super().monotonic() + self.shift
+
 
 @dataclasses.dataclass
 class LiveHub:

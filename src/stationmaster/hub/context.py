@@ -7,6 +7,7 @@ import datetime
 from collections.abc import Callable, Sequence
 
 from stationmaster.host import clock
+from stationmaster.hub import orders, settling
 from stationmaster.hub.db import store
 from stationmaster.hub.services import authority
 
@@ -28,7 +29,10 @@ class Times:
 
 @dataclasses.dataclass(frozen=True)
 class Hub:
-    """One hub process. ``resolve`` gives the addresses of a host name; ``page_secret`` seals page tokens."""
+    """One hub process. ``resolve`` gives the addresses of a host name; ``page_secret`` seals page tokens.
+
+    ``settling`` and ``orders`` are what the process remembers without the database.
+    """
 
     store: store.Store
     clock: clock.Clock
@@ -39,3 +43,10 @@ class Hub:
     resolve: Callable[[str], Sequence[str]]
     page_secret: bytes
     times: Times = Times()
+    settling: settling.Settling = dataclasses.field(default_factory=settling.Settling)
+    orders: orders.Orders = dataclasses.field(default_factory=orders.Orders)
+
+    @property
+    def is_settled(self) -> bool:
+        """R8: whether the process has listened long enough to decide."""
+        return self.settling.is_settled(self.clock, self.times.liveness)

@@ -9,7 +9,7 @@ import dataclasses
 import datetime
 import math
 
-from stationmaster.model import protocol
+from stationmaster.model import leadership, protocol
 
 _LONG_AGO = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
 
@@ -44,8 +44,10 @@ class Station:
     """One registered station as its last heartbeat told. ``excluded_seconds``: since it was told to leave, if it was.
 
     ``is_draining``: for at least one liveness period, so that balancers have seen it.
-    ``stalled_seconds`` runs while it lacks the newest generation and gains no verified byte; ``behind_seconds`` runs
-    while it lacks it. ``is_last``: no other station of the group would be left in rotation for its other sources.
+    ``stalled_seconds`` runs while it lacks ``lagging_behind`` and its volume gains no verified byte; ``behind_seconds``
+    runs while it lacks it. ``is_last``: no other station of the group would be left in rotation for its other sources.
+    ``sync_…`` and ``finished_sync`` are of its last sync, ``lease_token`` the highest it ever had. ``volume`` is equal
+    for stations that are proved to share one. ``is_led``: it obeys leases; the first release did not.
     """
 
     id: str
@@ -58,20 +60,35 @@ class Station:
     stalled_seconds: float = 0.0
     behind_seconds: float = 0.0
     excluded_seconds: float | None = None
+    lagging_behind: str | None = None
     finished_sync: int = 0
     is_syncing: bool = False
     has_failed: bool = False
     is_last: bool = False
+    sync_token: int = 0
+    sync_generation: str | None = None
+    lease_token: int = 0
+    is_led: bool = True
+    is_writable: bool = True
+    volume: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """All that is known of one source in one group. ``staging_seconds``: what the first holder needed to stage it."""
+    """All that is known of one source in one group. ``staging_seconds``: what the leader needed to stage it.
+
+    ``candidate`` is the one generation that the group stages next (R7), ``candidate_seconds`` since when, and
+    ``lost_seconds`` since when no station in touch holds it.
+    """
 
     source_id: str
     visible: protocol.Visible | None
     generations: dict[str, Generation]
     stations: tuple[Station, ...]
+    candidate: str | None = None
+    candidate_seconds: float = 0.0
+    lost_seconds: float = 0.0
+    lease: leadership.Lease = leadership.UNHELD
     sync_number: int = 0
     since_sync_raised: float = math.inf
     orphaned_seconds: float = 0.0
@@ -113,30 +130,54 @@ def newest_held(snapshot: Snapshot, limits: Limits) -> Generation | None:
     )
 
 
-def behind_stations(snapshot: Snapshot, newest: Generation | None, limits: Limits) -> frozenset[str]:
-    """Stations in rotation that lack the newest generation, when it is newer than what is visible."""
-    if newest is None or not is_newer(snapshot, newest):
-        return frozenset()
-    return frozenset(station.id for station in members(snapshot, limits) if newest.id not in station.fetchable)
+def target(snapshot: Snapshot) -> str | None:
+    """What every volume of the group should hold: the candidate while there is one, else what is visible."""
+    if snapshot.candidate is not None:
+        return snapshot.candidate
+    return snapshot.visible.generation if snapshot.visible else None
 
 
-def excluded_stations(snapshot: Snapshot, newest: Generation | None, limits: Limits) -> frozenset[str]:
-    """Stations that lag beyond the limit (R5), and those that left and do not hold the newest yet. Never the last."""
-    if newest is None:
+def lacks(snapshot: Snapshot, station: Station) -> bool:
+    """Whether the station cannot serve the candidate, or what is visible."""
+    wanted = {target(snapshot), snapshot.visible.generation if snapshot.visible else None} - {None}
+    return not wanted <= station.fetchable
+
+
+def behind_stations(snapshot: Snapshot, limits: Limits) -> frozenset[str]:
+    """Stations in rotation that the candidate waits for."""
+    if snapshot.candidate is None:
         return frozenset()
-    lacking = [station for station in in_touch(snapshot, limits) if newest.id not in station.fetchable]
-    left = {station.id for station in lacking if station.excluded_seconds is not None}
-    if not is_newer(snapshot, newest):
+    return frozenset(one.id for one in members(snapshot, limits) if snapshot.candidate not in one.fetchable)
+
+
+def excluded_stations(snapshot: Snapshot, limits: Limits) -> frozenset[str]:
+    """Stations that lag beyond the limit (R5), and those that left and have not caught up. Never the last.
+
+    One that left comes back when it holds what is visible, and the candidate on whose account it left if that is still
+    the candidate: a slow station is not kept out for ever by an upstream that publishes faster than it copies.
+    """
+    touched = in_touch(snapshot, limits)
+    left = {one.id for one in touched if one.excluded_seconds is not None and _is_kept_out(snapshot, one)}
+    if snapshot.candidate is None:
         return frozenset(left)
-    for station in sorted(lacking, key=lambda one: one.id):
-        if station.id in left or station.is_last or station.is_draining:
+    for station in sorted(touched, key=lambda one: one.id):
+        if snapshot.candidate in station.fetchable or station.id in left or station.is_last or station.is_draining:
             continue
-        remaining = len(in_touch(snapshot, limits)) - len(left) - 1
+        if station.lagging_behind != snapshot.candidate:
+            continue
+        remaining = len(touched) - len(left) - 1
         factor = limits.lonely_factor if 2 * remaining < len(snapshot.stations) else 1.0
         progressing_limit = max(limits.lag, 3 * snapshot.staging_seconds)
         if station.stalled_seconds >= factor * limits.lag or station.behind_seconds >= factor * progressing_limit:
             left.add(station.id)
     return frozenset(left)
+
+
+def _is_kept_out(snapshot: Snapshot, station: Station) -> bool:
+    if snapshot.visible is not None and snapshot.visible.generation not in station.fetchable:
+        return True
+    is_same = snapshot.candidate is not None and snapshot.candidate == station.lagging_behind
+    return is_same and snapshot.candidate not in station.fetchable
 
 
 def newest_of(snapshot: Snapshot, ids: frozenset[str]) -> Generation | None:

@@ -1,4 +1,9 @@
-"""How far a sync of a group is: judged from what its stations in rotation report, so that a dead one blocks nothing."""
+"""How far a sync of a group is: judged from what its stations in rotation report, so that a dead one blocks nothing.
+
+A request ends when the leader has answered its number, and every station in rotation holds and shows what came of it.
+It fails when every station that could lead has tried and failed, each with its reason; or when a station cannot even
+begin to take over what the others have.
+"""
 
 from __future__ import annotations
 
@@ -15,14 +20,16 @@ NOBODY = "No station of the group is in rotation; the sync goes on when one retu
 class SourceSync:
     """One source of the sync. ``reports`` by station name: the station in rotation, and what it says of the source.
 
-    ``newer``: generations that are still to become visible.
+    ``staged``: what the leader brought and is not visible yet. ``copies``: by station name, the generation that it is
+    to copy and from which station.
     """
 
     name: str
     number: int
     visible: protocol.Visible | None
-    newer: frozenset[str]
+    staged: str | None
     reports: Mapping[str, tuple[rotation.Station, protocol.SourceReport | None]]
+    copies: Mapping[str, tuple[str, str]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,39 +61,76 @@ def judge(syncs: Iterable[SourceSync]) -> Outcome:
 def _judge_source(sync: SourceSync) -> Outcome:
     if not sync.reports:
         return Outcome(Status.ACCEPTED, 0.0, (NOBODY,))
-    lines: list[str] = []
-    problems: list[protocol.Problem] = []
-    percentages, syncing, unshown, started = [], 0, 0, False
-    for name, (station, report) in sorted(sync.reports.items()):
-        run = report.sync if report and report.sync and report.sync.number >= sync.number else None
-        started = started or run is not None
-        percentages.append(_percentage(run))
-        if run is None or run.is_running:
-            syncing += 1
-            lines += [f"{name} syncs {sync.name}."] if run else []
-        elif run.problem is not None:
-            text = f"{name} could not sync {sync.name}: {run.problem.message}"
-            problems.append(protocol.Problem(code=run.problem.code, message=text))
-            lines.append(text)
-        else:
-            lines.append(f"{name} holds {sync.name} in generation {run.generation}.")
-            unshown += not _is_shown(sync, station, run)
+    tried = {name: run for name, (_, report) in sorted(sync.reports.items()) if (run := _run(sync, report)) is not None}
+    lines = tuple(_lines(sync, tried))
+    answered = [name for name, run in tried.items() if _is_answer(sync.reports[name][0], run)]
+    problems = _problems(sync, tried, is_answered=bool(answered))
+    shown = [name for name, (station, _) in sync.reports.items() if answered and _is_shown(sync, station)]
+    percentages = [100.0 if name in shown else _percentage(sync.reports[name][1]) for name in sync.reports]
     percentage = sum(percentages) / len(percentages)
-    if syncing or (unshown and not problems):
-        # What is held and not yet visible comes up in a moment; next to a failure it may never, and the failure counts.
-        return Outcome(Status.IN_PROGRESS if started else Status.ACCEPTED, percentage, tuple(lines), tuple(problems))
-    return Outcome(Status.FAILED if problems else Status.SUCCEEDED, percentage, tuple(lines), tuple(problems))
+    if problems:
+        return Outcome(Status.FAILED, percentage, lines, problems)
+    if len(shown) == len(sync.reports):
+        return Outcome(Status.SUCCEEDED, 100.0, lines)
+    return Outcome(Status.IN_PROGRESS if tried else Status.ACCEPTED, percentage, lines)
 
 
-def _is_shown(sync: SourceSync, station: rotation.Station, run: protocol.SyncReport) -> bool:
-    """Done means seen by clients of this station, and that what this run brought is not still to come."""
+def _run(sync: SourceSync, report: protocol.SourceReport | None) -> protocol.SyncReport | None:
+    """A sync that answers this request or a later one."""
+    return report.sync if report and report.sync and report.sync.number >= sync.number else None
+
+
+def _is_answer(station: rotation.Station, run: protocol.SyncReport) -> bool:
+    """Whether it says what the upstream has; a copy from a peer does not."""
+    return not run.is_running and run.problem is None and (bool(run.lease_token) or not station.is_led)
+
+
+def _problems(
+    sync: SourceSync, tried: Mapping[str, protocol.SyncReport], *, is_answered: bool
+) -> tuple[protocol.Problem, ...]:
+    failed = {name: run.problem for name, run in tried.items() if run.problem is not None and not run.is_running}
+    if is_answered:
+        # What was brought is copied until it is there; only one that cannot even begin will not end by itself.
+        failed = {
+            name: problem
+            for name, problem in failed.items()
+            if tried[name].time_started is None and not _is_shown(sync, sync.reports[name][0])
+        }
+    else:
+        able = {name for name, (station, _) in sync.reports.items() if station.is_writable}
+        if not (able or set(sync.reports)) <= set(failed):
+            return ()
+    return tuple(
+        protocol.Problem(code=problem.code, message=f"{name} could not sync {sync.name}: {problem.message}")
+        for name, problem in failed.items()
+    )
+
+
+def _lines(sync: SourceSync, tried: Mapping[str, protocol.SyncReport]) -> Iterable[str]:
+    for name, run in tried.items():
+        leads = f"{name} leads the sync of {sync.name}"
+        if run.is_running and (run.lease_token or not sync.reports[name][0].is_led):
+            yield f"{leads}."
+        elif run.problem is not None and not run.is_running:
+            yield f"{name} could not sync {sync.name}: {run.problem.message}"
+        elif _is_answer(sync.reports[name][0], run):
+            yield f"{leads} and found generation {run.generation}."
+    for name, (generation, holder) in sorted(sync.copies.items()):
+        if tried and generation == sync.staged:
+            yield f"{name} copies generation {generation} of {sync.name} from {holder}."
+    for name, (station, _) in sorted(sync.reports.items()):
+        if any(_is_answer(sync.reports[one][0], run) for one, run in tried.items()) and _is_shown(sync, station):
+            yield f"{name} holds and shows {sync.name} in generation {sync.visible.generation if sync.visible else ''}."
+
+
+def _is_shown(sync: SourceSync, station: rotation.Station) -> bool:
+    """Done means seen by clients of this station, and that what the leader brought is not still to come."""
     visible, shown = sync.visible, station.shown
-    if visible is None or shown is None or run.generation in sync.newer:
+    if visible is None or shown is None or sync.staged not in (None, visible.generation):
         return False
     return visible.generation in station.fetchable and shown.number >= visible.number
 
 
-def _percentage(run: protocol.SyncReport | None) -> float:
-    if run is None:
-        return 0.0
-    return float(min(99, run.percentage)) if run.is_running else 100.0
+def _percentage(report: protocol.SourceReport | None) -> float:
+    run = report.sync if report else None
+    return float(min(99, run.percentage)) if run is not None and run.is_running else 0.0

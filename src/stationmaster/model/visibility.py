@@ -4,14 +4,15 @@ The rules, in the order in which they are applied:
  1. A hub that has just started, or that hears less than half of a group all at once, decides nothing (R8, R9).
  2. A number on a volume that is higher than the hub's own is believed: the hub went back in time (R8); what it names
     is believed when most stations say so or all hold it, since a volume may also come from another group.
- 3. The group goes forward, to the newest generation that every station in rotation holds whole and fetchable (I5,
-    R4). "All of none" is no consent (R9).
+ 3. The group goes forward to the candidate (R7), once every station in rotation holds it whole and fetchable (I5, R4).
+    "All of none" is no consent (R9).
  4. It goes back only when no station in touch holds what is visible: then the newest generation held whole is shown
     again, under a higher number, after those that may still show the old one are provably unready (R6).
  5. A station that lags for too long is first told to leave, and no longer waited for once balancers have seen it (R2).
- 6. Stations that finished and still hold something else are asked to sync again.
+ 6. A leader that has not said under its present lease what the upstream has is asked, when something hangs on it:
+    nothing is visible yet, or a volume holds something newer. So is one whose word nobody holds any more.
 
-Who leads a sync and how followers copy from it is decided elsewhere; this module only looks at what is held.
+Who leads is decided in `leadership`, what is staged in `candidates`.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 
-from stationmaster.model import protocol, rotation
+from stationmaster.model import candidates, protocol, rotation
 
 
 class Verdict(enum.StrEnum):
@@ -44,21 +45,21 @@ class Decision:
 
 def decide(snapshot: rotation.Snapshot, limits: rotation.Limits) -> Decision:
     """I5: the next step for one source of one group. Pure; the caller stores it by compare-and-set on the number."""
-    newest = rotation.newest_held(snapshot, limits)
-    excluded = rotation.excluded_stations(snapshot, newest, limits)
+    excluded = rotation.excluded_stations(snapshot, limits)
     doubt = _doubt(snapshot, limits)
     if doubt:
         return Decision(Verdict.KEEP, snapshot.visible, excluded, doubt)
     told = _told_by_volumes(snapshot, limits)
     if told is not None:
         return Decision(Verdict.ADOPT, told, excluded, "A volume carries a higher number than the hub remembered.")
-    advance = _common_newer(snapshot, limits)
-    if advance is not None:
+    if _is_agreed(snapshot, limits):
         why = "Every station in rotation holds it whole."
-        return Decision(Verdict.ADVANCE, _next(snapshot, advance), excluded, why)
+        return Decision(Verdict.ADVANCE, _next(snapshot, snapshot.candidate or ""), excluded, why)
     if snapshot.visible is not None and not rotation.holders_in_touch(snapshot, snapshot.visible.generation, limits):
-        return _decide_orphaned(snapshot, newest, excluded, limits)
-    return _decide_behind(snapshot, newest, excluded, limits)
+        orphaned = _decide_orphaned(snapshot, excluded, limits)
+        if orphaned is not None:
+            return orphaned
+    return _decide_behind(snapshot, excluded, limits)
 
 
 def _doubt(snapshot: rotation.Snapshot, limits: rotation.Limits) -> str:
@@ -95,57 +96,71 @@ def _is_adoptable(snapshot: rotation.Snapshot, told: protocol.Visible, limits: r
     return 2 * len(told_by) > len(touched) or all(told.generation in one.fetchable for one in members)
 
 
-def _decide_orphaned(
-    snapshot: rotation.Snapshot, newest: rotation.Generation | None, excluded: frozenset[str], limits: rotation.Limits
-) -> Decision:
-    if newest is not None and snapshot.orphaned_seconds >= limits.liveness:
+def _decide_orphaned(snapshot: rotation.Snapshot, excluded: frozenset[str], limits: rotation.Limits) -> Decision | None:
+    newest = rotation.newest_held(snapshot, limits)
+    if newest is None:
+        return None
+    if snapshot.orphaned_seconds >= limits.liveness:
         reason = "No station in touch holds what was visible; the newest generation held whole is shown again."
-        return Decision(Verdict.RESTORE, _next(snapshot, newest), excluded, reason)
+        return Decision(Verdict.RESTORE, _next(snapshot, newest.id), excluded, reason)
     return Decision(Verdict.KEEP, snapshot.visible, excluded, "No station in touch holds what is visible.")
 
 
-def _decide_behind(
-    snapshot: rotation.Snapshot, newest: rotation.Generation | None, excluded: frozenset[str], limits: rotation.Limits
-) -> Decision:
-    behind = rotation.behind_stations(snapshot, newest, limits)
-    idle = _resyncable(snapshot, newest, limits)
-    if idle and _is_resync_due(snapshot, idle, limits):
-        names = ", ".join(sorted(station.id for station in idle))
-        return Decision(Verdict.RESYNC, snapshot.visible, excluded, f"{names} finished with something older.")
+def _decide_behind(snapshot: rotation.Snapshot, excluded: frozenset[str], limits: rotation.Limits) -> Decision:
+    asked = _to_be_asked(snapshot, limits)
+    if asked:
+        return Decision(Verdict.RESYNC, snapshot.visible, excluded, f"{asked} is to look what the upstream has.")
+    behind = rotation.behind_stations(snapshot, limits)
     reason = f"Waiting for {', '.join(sorted(behind))}." if behind else "Nothing newer is held by a station in touch."
     return Decision(Verdict.KEEP, snapshot.visible, excluded, reason)
 
 
-def _common_newer(snapshot: rotation.Snapshot, limits: rotation.Limits) -> rotation.Generation | None:
+def _is_agreed(snapshot: rotation.Snapshot, limits: rotation.Limits) -> bool:
+    if snapshot.candidate is None or (snapshot.visible and snapshot.visible.generation == snapshot.candidate):
+        return False
     members = rotation.members(snapshot, limits)
-    if not members:
-        return None
-    common = rotation.newest_of(snapshot, frozenset.intersection(*(station.fetchable for station in members)))
-    return common if common is not None and rotation.is_newer(snapshot, common) else None
+    return bool(members) and all(snapshot.candidate in one.fetchable for one in members)
 
 
-def _resyncable(
-    snapshot: rotation.Snapshot, newest: rotation.Generation | None, limits: rotation.Limits
-) -> list[rotation.Station]:
-    """Who did what was asked and still lacks the newest; also those that had to leave, since they should come back."""
-    shown = snapshot.visible.generation if snapshot.visible else None
-    if newest is None or not (newest.id == shown or rotation.is_newer(snapshot, newest)):
-        return []
-    return [
-        one
-        for one in rotation.in_touch(snapshot, limits)
-        if one.is_volume_usable and newest.id not in one.held
-        if not one.is_syncing and one.finished_sync >= snapshot.sync_number
-    ]
+def _to_be_asked(snapshot: rotation.Snapshot, limits: rotation.Limits) -> str:
+    """Who is asked to sync again, at a bounded rate; empty when nobody is.
+
+    A station of the first release follows no leader: it is asked while it lacks what all should hold.
+    """
+    newest = rotation.newest_held(snapshot, limits)
+    if snapshot.candidate is None and _is_unclear(snapshot, newest, limits):
+        leader = next((one for one in snapshot.stations if one.id == snapshot.lease.holder), None)
+        if leader is not None and _is_idle(snapshot, leader, limits) and _is_due(snapshot, leader, limits):
+            return leader.id
+    wanted = rotation.target(snapshot)
+    for one in rotation.in_touch(snapshot, limits):
+        lags = not one.is_led and one.is_volume_usable and wanted is not None and wanted not in one.held
+        if lags and _is_idle(snapshot, one, limits) and _is_due(snapshot, one, limits):
+            return one.id
+    return ""
 
 
-def _is_resync_due(snapshot: rotation.Snapshot, idle: list[rotation.Station], limits: rotation.Limits) -> bool:
-    """At a bounded rate: soon when it is new and upstream just moved on, less often when trying may not help."""
-    is_patient = any(one.has_failed or one.excluded_seconds is not None for one in idle)
+def _is_unclear(snapshot: rotation.Snapshot, newest: rotation.Generation | None, limits: rotation.Limits) -> bool:
+    word = candidates.leaders_word(snapshot)
+    if word is not None:
+        return not rotation.holders_in_touch(snapshot, word, limits)
+    if snapshot.visible is None or not rotation.holders_in_touch(snapshot, snapshot.visible.generation, limits):
+        return True
+    return newest is not None and rotation.is_newer(snapshot, newest)
+
+
+def _is_idle(snapshot: rotation.Snapshot, one: rotation.Station, limits: rotation.Limits) -> bool:
+    is_heard = one.silent_seconds <= limits.liveness
+    return is_heard and not one.is_syncing and one.finished_sync >= snapshot.sync_number
+
+
+def _is_due(snapshot: rotation.Snapshot, one: rotation.Station, limits: rotation.Limits) -> bool:
+    """Soon at first, less often when trying may not help."""
+    is_patient = one.has_failed or one.excluded_seconds is not None
     return snapshot.since_sync_raised >= (limits.resync_after_failure if is_patient else limits.resync)
 
 
-def _next(snapshot: rotation.Snapshot, generation: rotation.Generation) -> protocol.Visible:
+def _next(snapshot: rotation.Snapshot, generation: str) -> protocol.Visible:
     reported = [one.shown.number for one in snapshot.stations if one.shown is not None]
     own = snapshot.visible.number if snapshot.visible else 0
-    return protocol.Visible(source_id=snapshot.source_id, number=max([own, *reported]) + 1, generation=generation.id)
+    return protocol.Visible(source_id=snapshot.source_id, number=max([own, *reported]) + 1, generation=generation)

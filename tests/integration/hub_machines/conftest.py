@@ -57,7 +57,7 @@ class Machine:
 
 @dataclasses.dataclass
 class FakeStation(Machine):
-    """What its volume holds is what the test says; it finishes the sync it was last asked for at once."""
+    """What its volume holds is what the test says; it finishes the sync that it was asked for, and may do, at once."""
 
     held: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     problem: protocol.Problem | None = None
@@ -69,6 +69,23 @@ class FakeStation(Machine):
     readiness: protocol.Readiness = protocol.Readiness.READY
     addresses: list[str] = dataclasses.field(default_factory=lambda: ["10.0.0.1"])
     age: float = 0.0
+    volume_id: str = ""
+    is_writable: bool = True
+    writer_token: int = 0
+    nonce: str = "n1"
+    nonces: dict[str, str] = dataclasses.field(default_factory=dict)
+    is_first_release: bool = False
+    runs: dict[str, protocol.SyncReport] = dataclasses.field(default_factory=dict)
+    tokens: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return str(self.answer.station_id)
+
+    def leads(self, source_id: str) -> int:
+        """The token under which it may ask the upstream; 0 when it may not."""
+        leases = self.last.leases if self.last and self.last.leases else []
+        return next((one.token for one in leases if one.source_id == source_id), 0)
 
     def beat(self) -> protocol.HeartbeatAnswer:
         sources = [self._source(one) for one in self.desired.sources] if self.desired else []
@@ -76,7 +93,7 @@ class FakeStation(Machine):
             time_sent=self.live.clock.now() - datetime.timedelta(seconds=self.age),
             daemon_version="0.1",
             addresses=self.addresses,
-            volume=protocol.VolumeReport(volume_id="v", directory="/mnt/mirror", is_writable=True),
+            volume=self._volume(),
             readiness=self.readiness,
             reasons=[],
             sources=sources,
@@ -107,14 +124,39 @@ class FakeStation(Machine):
                 for one in held
             ],
             shown=shown if shown and shown.generation in held else None,
-            sync=protocol.SyncReport(
-                number=source.sync_number,
-                is_running=self.is_busy,
-                percentage=40 if self.is_busy else 100,
-                generation=held[-1] if held else None,
-                problem=self.problem,
-            ),
+            sync=self._sync(source, held),
+            lease_token=self.tokens.get(source.source_id, 0),
         )
+
+    def _volume(self) -> protocol.VolumeReport:
+        is_led = not self.is_first_release
+        return protocol.VolumeReport(
+            volume_id=self.volume_id or f"volume of {self.id}",
+            directory="/mnt/mirror",
+            is_writable=self.is_writable,
+            writer_token=self.writer_token,
+            own_nonce=self.nonce if is_led else "",
+            nonces=(self.nonces or {self.id: self.nonce}) if is_led else {},
+        )
+
+    def _sync(self, source: protocol.MirrorSource, held: list[str]) -> protocol.SyncReport | None:
+        """Under a lease it looks what the upstream has, which is the last that it holds; else it copies, or idles."""
+        token = 0 if self.is_first_release else self.leads(source.source_id)
+        if not token and not self.is_first_release:
+            if self.is_busy:
+                return protocol.SyncReport(number=0, is_running=True, percentage=40)
+            return self.runs.get(source.source_id)
+        self.tokens[source.source_id] = max(token, self.tokens.get(source.source_id, 0))
+        self.runs[source.source_id] = protocol.SyncReport(
+            number=source.sync_number,
+            is_running=self.is_busy,
+            percentage=40 if self.is_busy else 100,
+            generation=held[-1] if held and self.problem is None else None,
+            problem=self.problem,
+            time_started=ROOT_TIME,
+            lease_token=token,
+        )
+        return self.runs[source.source_id]
 
 
 @dataclasses.dataclass
@@ -139,7 +181,7 @@ class Fleet:
     @classmethod
     def on(cls, live: Any) -> Fleet:
         scheduler = loop.Scheduler(live.hub)
-        scheduler._started -= 60  # a hub that has run for a while
+        live.hub.settling.assume(live.clock.monotonic() - 60)  # a hub that has run for a while
         return cls(live, scheduler, live.root_id)
 
     def client(self, kind: Any) -> Any:
@@ -317,6 +359,9 @@ class Group:
 @pytest.fixture
 def group(fleet: Fleet) -> Group:
     first, second = fleet.make_station("StationA"), fleet.make_station("StationB", "LB.Example.com.")
+    while second.id < first.id:  # of two that could lead, the first by id does
+        fleet.stations.delete_management_station(second.id)
+        second = fleet.make_station("StationB", "LB.Example.com.")
     source = fleet.make_source()
     profile = fleet.make_profile(first.id, [source.id])
     made = Group(fleet.register_station(first), fleet.register_station(second), source, profile)

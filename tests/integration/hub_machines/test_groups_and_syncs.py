@@ -134,6 +134,7 @@ def test_the_last_holder_dies_and_the_newest_whole_one_returns_under_a_higher_nu
         group.a.beat()
         fleet.tick()
     assert [one.number for one in group.a.beat().visible] == [2]
+    group.b.is_busy = True  # it leads now, and its upstream takes its time
     for _ in range(5):
         fleet.live.clock.shift += 6
         group.b.beat()
@@ -142,16 +143,41 @@ def test_the_last_holder_dies_and_the_newest_whole_one_returns_under_a_higher_nu
     assert len(fleet.events("GENERATION_RESTORED")) == 1
 
 
-def test_stations_with_different_generations_are_asked_again(fleet: Any, group: Any) -> None:
+def test_one_leads_and_the_other_copies_what_it_brought(fleet: Any, group: Any) -> None:
+    fleet.tick()
+    group.beat()
+    assert [(one.source_id, one.token) for one in group.a.last.leases] == [(group.source.id, 1)]
+    assert group.b.last.leases == []
+    group.a.held[group.source.id], group.b.held[group.source.id] = ["g2"], ["g1"]
+    group.beat()
+    fleet.tick()
+    group.beat()
+    copy = protocol.Copy(source_id=group.source.id, generation="g2", holders=[group.a.id], is_candidate=True)
+    assert (group.a.last.copies, group.b.last.copies) == ([], [copy])
+    assert group.b.visible == []
+    hold(group, "g2")
+    group.beat()
+    fleet.tick()
+    group.beat()
+    assert [one.generation for one in group.b.visible] == ["g2"]
+    assert group.b.last.copies == []
+    assert len(fleet.events("CANDIDATE_SET")) == 1
+
+
+def test_stations_of_the_first_release_are_asked_again(fleet: Any, group: Any) -> None:
+    group.a.is_first_release = group.b.is_first_release = True
     fleet.tick()
     group.beat()
     group.a.held[group.source.id], group.b.held[group.source.id] = ["g2"], ["g1"]
+    for _ in range(4):
+        group.beat()
+        fleet.tick(5)
     group.beat()
-    fleet.tick(20)
+    assert group.b.desired.sources[0].sync_number == 2
+    hold(group, "g2")
     group.beat()
     fleet.tick()
-    assert group.b.beat().desired_digest
-    assert group.b.desired.sources[0].sync_number == 2
+    assert [one.generation for one in group.b.beat().visible] == ["g2"]
 
 
 def test_a_sync_succeeds_when_every_station_shows_it(fleet: Any, group: Any) -> None:
@@ -181,7 +207,7 @@ def test_a_sync_succeeds_when_every_station_shows_it(fleet: Any, group: Any) -> 
     assert resource.identifier == group.a.answer.managed_instance_id
     assert done.time_finished is not None
     assert done.management_station.software_source_ids == [group.source.id]
-    assert any("StationB holds app" in line for line in fleet.logs(request_id))
+    assert any("StationB holds and shows app" in line for line in fleet.logs(request_id))
 
 
 def test_a_sync_waits_for_what_it_brought_to_become_visible(fleet: Any, group: Any) -> None:
@@ -203,20 +229,44 @@ def test_a_sync_waits_for_what_it_brought_to_become_visible(fleet: Any, group: A
     assert fleet.work_request(request_id).status == "SUCCEEDED"
 
 
-def test_a_sync_fails_with_the_stations_problem(fleet: Any, group: Any) -> None:
+def test_a_sync_fails_when_every_station_failed_with_each_ones_reason(fleet: Any, group: Any) -> None:
     show(fleet, group, "g1")
     request_id = sync(fleet, group)
-    group.b.problem = protocol.Problem(code="UpstreamUnavailable", message="127.0.0.1:9 refused the connection.")
-    group.beat()
-    group.beat()
-    fleet.tick()
+    for station in (group.a, group.b):
+        station.problem = protocol.Problem(code="UpstreamUnavailable", message="127.0.0.1:9 refused the connection.")
+    for _ in range(8):
+        group.beat()
+        fleet.tick(2)
     assert fleet.work_request(request_id).status == "FAILED"
-    ((code, message),) = fleet.errors(request_id)
-    assert (code, message) == (
-        "UpstreamUnavailable",
-        "StationB could not sync app: 127.0.0.1:9 refused the connection.",
-    )
+    assert fleet.errors(request_id) == [
+        ("UpstreamUnavailable", f"{name} could not sync app: 127.0.0.1:9 refused the connection.")
+        for name in ("StationA", "StationB")
+    ]
     assert [one.generation for one in group.a.beat().visible] == ["g1"]
+    assert [one["data"]["to"] for one in fleet.events("LEASE_MOVED")][:2] in (
+        [group.b.id, None],
+        [None, group.b.id],
+    )
+
+
+def test_a_sync_goes_on_under_another_leader(fleet: Any, group: Any) -> None:
+    show(fleet, group, "g1")
+    request_id = sync(fleet, group)
+    group.a.problem = protocol.Problem(code="UpstreamUnavailable", message="127.0.0.1:9 refused the connection.")
+    group.b.held[group.source.id] = ["g1", "g2"]
+    for _ in range(8):
+        group.beat()
+        fleet.tick(2)
+    assert fleet.work_request(request_id).status == "IN_PROGRESS"
+    hold(group, "g1", "g2")
+    for _ in range(3):
+        group.beat()
+        fleet.tick(2)
+    assert fleet.work_request(request_id).status == "SUCCEEDED"
+    said = fleet.logs(request_id)
+    assert "StationA could not sync app: 127.0.0.1:9 refused the connection." in said
+    assert "StationB leads the sync of app and found generation g2." in said
+    assert "StationA copies generation g2 of app from StationB." in said
 
 
 def test_a_station_that_died_does_not_block_a_sync(fleet: Any, group: Any) -> None:

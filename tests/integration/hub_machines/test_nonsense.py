@@ -21,7 +21,9 @@ def test_nonsense_of_a_machine_hurts_nobody_else(fleet: Any, group: Any) -> None
         time_sent=NAIVE,
         daemon_version="\x00" * 100,
         addresses=["nowhere", "10.0.0.1"],
-        volume=protocol.VolumeReport(volume_id="v", directory="/"),
+        volume=protocol.VolumeReport(
+            volume_id="\x00", directory="/", own_nonce="\x00", nonces={"\x00": "\x00"}, writer_token=10**15
+        ),
         readiness=protocol.Readiness.READY,
         reasons=[protocol.Problem(code="\x00", message="\x00")],
         sources=[
@@ -34,15 +36,16 @@ def test_nonsense_of_a_machine_hurts_nobody_else(fleet: Any, group: Any) -> None
                     )
                     for name in ("\x00", "x" * 500, "../..", "g1")
                 ],
+                lease_token=10**15,
                 shown=protocol.Visible(source_id="other", number=10**15, generation="\x00"),
                 sync=protocol.SyncReport(number=10**15, is_running=False, bytes_downloaded=10**18),
             )
         ],
     )
-    fleet.live.clock.shift += 11
-    group.b.beat()
-    group.a.post(f"/stationmaster/v1/stations/{group.a.answer.station_id}/heartbeat", odd)
-    fleet.tick()
+    for _ in range(5):
+        group.b.beat()
+        group.a.post(f"/stationmaster/v1/stations/{group.a.answer.station_id}/heartbeat", odd)
+        fleet.tick(5)
     assert [(one.number, one.generation) for one in group.b.beat().visible] == [(1, "g1")]
 
 

@@ -2,6 +2,8 @@ import concurrent.futures
 import threading
 from typing import Any
 
+import pytest
+
 from stationmaster.hub.db import schema
 from stationmaster.hub.jobs import loop
 
@@ -13,28 +15,40 @@ def hold(group: Any, generation: str) -> None:
         station.beat()
 
 
-def settled(fleet: Any) -> loop.Scheduler:
-    scheduler = loop.Scheduler(fleet.live.hub)
-    scheduler._started -= 60
-    return scheduler
-
-
 def test_a_hub_that_has_just_started_first_listens(fleet: Any, group: Any) -> None:
     fleet.tick()
     hold(group, "g1")
-    fresh = loop.Scheduler(fleet.live.hub)
-    fresh.tick()
-    assert group.a.beat().visible == []
-    fresh._started -= 10
-    fresh.tick()
-    assert [one.generation for one in group.a.beat().visible] == ["g1"]
+    assert [one.token for one in group.a.last.leases] == [1]
+    fleet.live.hub.settling.unsettle()
+    for _ in range(3):
+        fleet.tick(3)
+        group.beat()
+        assert group.a.visible == []
+        assert group.a.last.leases == []
+    for _ in range(2):
+        fleet.tick(3)
+        group.beat()
+    assert [one.generation for one in group.a.visible] == ["g1"]
+    assert [one.token for one in group.a.last.leases] == [1]
+
+
+def test_a_clock_that_jumped_ends_no_lease(fleet: Any, group: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    fleet.tick()
+    group.beat()
+    at = fleet.live.clock.monotonic() - fleet.live.clock.shift
+    monkeypatch.setattr(type(fleet.live.clock), "monotonic", lambda _: at)
+    fleet.tick(3600)
+    assert not fleet.live.hub.is_settled
+    assert fleet.events("LEASE_MOVED") == []
 
 
 def test_of_two_replicas_one_wins_each_write(fleet: Any, group: Any) -> None:
     fleet.live.clock.shift += 86401
-    replicas = [settled(fleet) for _ in range(3)]
+    replicas = [loop.Scheduler(fleet.live.hub) for _ in range(3)]
     with concurrent.futures.ThreadPoolExecutor(3) as pool:
         for generation in ("g1", "g2", "g3"):
+            group.beat()
+            list(pool.map(lambda one: one.tick(), replicas))
             hold(group, generation)
             list(pool.map(lambda one: one.tick(), replicas))
             list(pool.map(lambda one: one.tick(), replicas))

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationmaster.model import protocol, rotation, visibility
+from stationmaster.model import candidates, leadership, protocol, rotation, visibility
 
 LIMITS = rotation.Limits()
 START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
@@ -33,11 +33,17 @@ def snapshot(shown: protocol.Visible | None, stations: Iterable[rotation.Station
     return rotation.Snapshot("s", shown, GENERATIONS, tuple(stations), **facts)
 
 
-def decide(shown: protocol.Visible | None, *stations: rotation.Station, **facts: Any) -> visibility.Decision:
-    return visibility.decide(snapshot(shown, stations, **facts), LIMITS)
+def decide(
+    shown: protocol.Visible | None, *stations: rotation.Station, candidate: str | None = "g1", **facts: Any
+) -> visibility.Decision:
+    return visibility.decide(snapshot(shown, stations, candidate=candidate, **facts), LIMITS)
 
 
-def test_the_first_generation_becomes_visible_when_all_hold_it() -> None:
+def led(holder: str = "a", token: int = 5) -> leadership.Lease:
+    return leadership.Lease(token=token, holder=holder)
+
+
+def test_the_candidate_becomes_visible_when_all_hold_it() -> None:
     decision = decide(None, station("a", "g1"), station("b", "g1"))
     assert (decision.verdict, decision.visible) == (V.ADVANCE, visible(1, "g1"))
 
@@ -78,26 +84,69 @@ def test_all_of_none_is_no_consent() -> None:
     assert decide(None).verdict is V.KEEP
 
 
-def test_the_newest_common_one_wins_over_a_newer_partial_one() -> None:
-    decision = decide(visible(1, "g0"), station("a", "g0", "g1", "g2"), station("b", "g0", "g1"))
-    assert decision.visible == visible(2, "g1")
+def test_what_all_hold_and_nobody_brought_is_not_shown() -> None:
+    both = station("a", "g0", "g2"), station("b", "g0", "g2")
+    assert decide(visible(1, "g0"), *both, candidate=None).verdict is V.KEEP
+    assert decide(visible(1, "g0"), *both, candidate="g1").verdict is V.KEEP
 
 
-def test_the_group_never_goes_back_by_itself() -> None:
-    assert decide(visible(2, "g2"), station("a", "g1", "g2"), station("b", "g1")).verdict is not V.ADVANCE
+def test_the_upstream_may_go_back_and_the_leader_says_so() -> None:
+    decision = decide(visible(2, "g2"), station("a", "g1", "g2"), station("b", "g1", "g2"))
+    assert (decision.verdict, decision.visible) == (V.ADVANCE, visible(3, "g1"))
 
 
-def test_who_finished_with_something_older_is_asked_again_at_a_bounded_rate() -> None:
-    stations = station("a", "g2"), station("b", "g1", finished_sync=3)
-    assert decide(visible(1, "g0"), *stations, station("c", "g0"), sync_number=3).verdict is V.RESYNC
-    assert decide(visible(1, "g0"), *stations, station("c", "g0"), sync_number=3, since_sync_raised=3).verdict is V.KEEP
-    failed = dataclasses.replace(stations[1], has_failed=True)
-    assert decide(None, stations[0], failed, sync_number=3, since_sync_raised=30).verdict is V.KEEP
-    assert decide(None, stations[0], failed, sync_number=3, since_sync_raised=60).verdict is V.RESYNC
+@pytest.mark.parametrize(
+    ("shown", "facts", "asked"),
+    [
+        (None, {}, True),
+        (visible(1, "g0"), {}, True),
+        (visible(1, "g1"), {}, False),
+        (visible(1, "g0"), {"candidate": "g1"}, False),
+        (visible(1, "g0"), {"since_sync_raised": 14.0}, False),
+        (visible(1, "g0"), {"sync_number": 4}, False),
+        (visible(1, "g0"), {"lease": leadership.UNHELD}, False),
+    ],
+    ids=[
+        "nothing is visible",
+        "a volume holds something newer",
+        "all is well",
+        "a candidate is on its way",
+        "it was asked a moment ago",
+        "it has not yet answered",
+        "nobody leads",
+    ],
+)
+def test_a_leader_that_said_nothing_yet_is_asked(
+    shown: protocol.Visible | None, facts: dict[str, Any], *, asked: bool
+) -> None:
+    stations = station("a", "g0", "g1", finished_sync=3), station("b", "g0")
+    facts = {"candidate": None, "lease": led(), "sync_number": 3, **facts}
+    decision = decide(shown, *stations, **facts)
+    assert (decision.verdict is V.RESYNC) == asked
+
+
+def test_a_leader_that_said_what_the_upstream_has_is_not_asked_again() -> None:
+    leader = station("a", "g0", "g1", finished_sync=3, sync_token=5, sync_generation="g0")
+    facts = {"candidate": None, "sync_number": 3}
+    assert decide(visible(1, "g0"), leader, lease=led(), **facts).verdict is V.KEEP
+    assert decide(visible(1, "g0"), leader, lease=led(token=6), **facts).verdict is V.RESYNC
+    lost = dataclasses.replace(leader, sync_generation="g2")
+    assert decide(visible(1, "g0"), lost, lease=led(), **facts).verdict is V.RESYNC
+
+
+def test_one_of_the_first_release_is_asked_again_at_a_bounded_rate() -> None:
+    leader, lagging = station("a", "g1", "g2"), station("b", "g1", finished_sync=3, is_led=False)
+    facts: dict[str, Any] = {"candidate": "g2", "sync_number": 3}
+    assert decide(visible(1, "g1"), leader, lagging, **facts).verdict is V.RESYNC
+    assert decide(visible(1, "g1"), leader, lagging, since_sync_raised=3, **facts).verdict is V.KEEP
+    failed = dataclasses.replace(lagging, has_failed=True)
+    assert decide(visible(1, "g1"), leader, failed, since_sync_raised=30, **facts).verdict is V.KEEP
+    assert decide(visible(1, "g1"), leader, failed, since_sync_raised=60, **facts).verdict is V.RESYNC
+    assert decide(visible(1, "g1"), leader, dataclasses.replace(lagging, is_led=True), **facts).verdict is V.KEEP
 
 
 def test_a_lagging_station_leaves_first_and_is_no_longer_waited_for_later() -> None:
-    lagging = station("b", "g0", stalled_seconds=60.0)
+    lagging = station("b", "g0", stalled_seconds=60.0, lagging_behind="g1")
     first = decide(visible(1, "g0"), station("a", "g0", "g1"), lagging, since_sync_raised=0)
     assert (first.verdict, first.excluded) == (V.KEEP, {"b"})
     gone = dataclasses.replace(lagging, excluded_seconds=10.1)
@@ -105,13 +154,22 @@ def test_a_lagging_station_leaves_first_and_is_no_longer_waited_for_later() -> N
     assert (then.verdict, then.excluded) == (V.ADVANCE, {"b"})
 
 
-def test_one_that_left_returns_when_it_holds_the_newest() -> None:
+def test_one_that_left_returns_when_it_holds_what_is_visible() -> None:
     back = station("b", "g1", excluded_seconds=100.0)
-    assert decide(visible(2, "g1"), station("a", "g1"), back).excluded == frozenset()
+    assert decide(visible(2, "g1"), station("a", "g1"), back, candidate=None).excluded == frozenset()
+    assert decide(visible(2, "g1"), station("a", "g1", "g2"), back, candidate="g2").excluded == frozenset()
+    empty = station("b", excluded_seconds=100.0)
+    assert decide(visible(2, "g1"), station("a", "g1"), empty, candidate=None).excluded == {"b"}
+
+
+def test_one_that_left_for_a_candidate_stays_out_while_it_is_the_candidate() -> None:
+    out = station("b", "g1", excluded_seconds=100.0, lagging_behind="g2")
+    assert decide(visible(2, "g1"), station("a", "g1", "g2"), out, candidate="g2").excluded == {"b"}
+    assert decide(visible(2, "g1"), station("a", "g1", "g3"), out, candidate="g3").excluded == frozenset()
 
 
 def test_a_progressing_station_is_waited_for_up_to_three_times_the_staging_time() -> None:
-    holder, slow = station("a", "g1"), station("b", behind_seconds=899.0)
+    holder, slow = station("a", "g1"), station("b", behind_seconds=899.0, lagging_behind="g1")
     assert decide(None, holder, slow, staging_seconds=300).excluded == frozenset()
     slower = dataclasses.replace(slow, behind_seconds=900.0)
     assert decide(None, holder, slower, staging_seconds=300).excluded == {"b"}
@@ -119,14 +177,14 @@ def test_a_progressing_station_is_waited_for_up_to_three_times_the_staging_time(
 
 def test_leaving_fewer_than_half_takes_ten_times_as_long() -> None:
     holder = station("a", "g0", "g1")
-    others = [station(name, "g0", stalled_seconds=61.0) for name in "bcd"]
+    others = [station(name, "g0", stalled_seconds=61.0, lagging_behind="g1") for name in "bcd"]
     assert decide(visible(1, "g0"), holder, *others).excluded == {"b", "c"}
     stuck = [dataclasses.replace(one, stalled_seconds=600.0) for one in others]
     assert decide(visible(1, "g0"), holder, *stuck).excluded == {"b", "c", "d"}
 
 
 def test_the_last_station_does_not_leave_for_one_source() -> None:
-    stuck = station("b", "g0", stalled_seconds=1e6, is_last=True)
+    stuck = station("b", "g0", stalled_seconds=1e6, is_last=True, lagging_behind="g1")
     assert decide(visible(1, "g0"), station("a", "g0", "g1"), stuck).excluded == frozenset()
 
 
@@ -134,11 +192,11 @@ def test_back_to_the_newest_whole_one_only_when_nobody_in_touch_holds_the_visibl
     shown = visible(7, "g3")
     dead = station("a", "g3", silent_seconds=60)
     survivor = station("b", "g1", "g2")
-    assert decide(shown, dead, survivor, orphaned_seconds=5).verdict is V.KEEP
-    decision = decide(shown, dead, survivor, orphaned_seconds=10)
+    assert decide(shown, dead, survivor, orphaned_seconds=5, candidate=None).verdict is V.KEEP
+    decision = decide(shown, dead, survivor, orphaned_seconds=10, candidate=None)
     assert (decision.verdict, decision.visible) == (V.RESTORE, visible(8, "g2"))
     restarting = station("a", "g3", fetchable=frozenset())
-    assert decide(shown, restarting, survivor, orphaned_seconds=60).verdict is V.KEEP
+    assert decide(shown, restarting, survivor, orphaned_seconds=60, candidate=None).verdict is V.KEEP
 
 
 def test_a_step_forward_needs_nobody_to_hold_the_old_one() -> None:
@@ -169,6 +227,7 @@ def test_a_fresh_or_deaf_hub_decides_nothing() -> None:
     assert decide(visible(1, "g0"), station("a", "g1"), *silent).verdict is V.KEEP
 
 
+generations = st.none() | st.sampled_from(sorted(GENERATIONS))
 ids = st.frozensets(st.sampled_from(sorted(GENERATIONS)))
 
 
@@ -189,6 +248,10 @@ def stations(draw: st.DrawFn, name: str) -> rotation.Station:
         finished_sync=draw(st.integers(0, 3)),
         is_syncing=draw(st.booleans()),
         has_failed=draw(st.booleans()),
+        lagging_behind=draw(generations),
+        sync_token=draw(st.integers(0, 2)),
+        sync_generation=draw(generations),
+        is_led=draw(st.booleans()),
     )
 
 
@@ -198,6 +261,10 @@ def snapshots(draw: st.DrawFn) -> rotation.Snapshot:
     return snapshot(
         draw(st.none() | st.builds(visible, st.integers(1, 6), st.sampled_from(sorted(GENERATIONS)))),
         [draw(stations(name)) for name in names],
+        candidate=draw(generations),
+        candidate_seconds=draw(st.sampled_from([0.0, 1000.0])),
+        lost_seconds=draw(st.sampled_from([0.0, 10.0])),
+        lease=leadership.Lease(token=draw(st.integers(0, 2)), holder=draw(st.sampled_from([None, "a", "b"]))),
         sync_number=draw(st.integers(0, 3)),
         since_sync_raised=draw(st.sampled_from([0.0, 15.0, 60.0])),
         orphaned_seconds=draw(st.sampled_from([0.0, 10.0])),
@@ -226,8 +293,7 @@ def test_i5_no_advance_that_a_station_in_rotation_cannot_serve(facts: rotation.S
     members = members_by_hand(facts)
     assert members
     assert all(decision.visible.generation in one.fetchable for one in members)
-    if facts.visible:
-        assert GENERATIONS[decision.visible.generation].rank > GENERATIONS[facts.visible.generation].rank
+    assert decision.visible.generation == facts.candidate
 
 
 @given(snapshots())
@@ -253,19 +319,19 @@ def test_going_back_takes_nothing_from_anybody_in_touch(facts: rotation.Snapshot
 
 
 @given(snapshots())
-def test_nobody_leaves_who_holds_the_newest(facts: rotation.Snapshot) -> None:
-    newest = rotation.newest_held(facts, LIMITS)
+def test_nobody_leaves_who_holds_all_it_should(facts: rotation.Snapshot) -> None:
     for name in visibility.decide(facts, LIMITS).excluded:
         (one,) = [each for each in facts.stations if each.id == name]
-        assert newest is not None
-        assert newest.id not in one.fetchable
+        assert rotation.lacks(facts, one)
 
 
-def test_one_that_left_or_returned_with_less_is_asked_again_too() -> None:
-    left = station("b", "g0", finished_sync=3, excluded_seconds=100.0)
-    facts = {"sync_number": 3, "since_sync_raised": 59.0}
-    assert decide(visible(2, "g1"), station("a", "g1"), left, **facts).verdict is V.KEEP
-    facts["since_sync_raised"] = 60.0
-    assert decide(visible(2, "g1"), station("a", "g1"), left, **facts).verdict is V.RESYNC
-    emptied = station("b", finished_sync=3)
-    assert decide(visible(2, "g1"), station("a", "g1"), emptied, sync_number=3).verdict is V.RESYNC
+@given(snapshots())
+def test_r7_a_candidate_is_fixed_until_visible_or_lost(facts: rotation.Snapshot) -> None:
+    ruling = candidates.rule(facts, LIMITS)
+    shown = facts.visible.generation if facts.visible else None
+    if facts.candidate not in (None, shown) and ruling.generation != facts.candidate:
+        assert ruling.verdict is candidates.Verdict.WITHDRAW
+        assert not any(facts.candidate in one.fetchable for one in facts.stations if one.silent_seconds <= 10)
+    if ruling.verdict is candidates.Verdict.SET:
+        assert any(ruling.generation in one.held for one in facts.stations if one.silent_seconds <= 10)
+        assert ruling.generation != shown

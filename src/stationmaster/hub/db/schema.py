@@ -17,10 +17,14 @@ from stationmaster.hub.db.tables.content import (
 )
 from stationmaster.hub.db.tables.people import api_keys, compartments, events, principals, retry_tokens, settings
 from stationmaster.hub.db.tables.rotation import (
+    candidates,
     orphaned_sources,
     source_generations,
+    source_leases,
     station_healths,
     station_lags,
+    station_volumes,
+    volume_leases,
 )
 from stationmaster.hub.db.tables.stations import group_balancers, station_reports, stations, sync_requests, visible
 from stationmaster.hub.db.tables.work import (
@@ -35,6 +39,7 @@ from stationmaster.hub.db.tables.work import (
 
 __all__ = [
     "api_keys",
+    "candidates",
     "compartments",
     "events",
     "group_balancers",
@@ -54,12 +59,15 @@ __all__ = [
     "settings",
     "software_sources",
     "source_generations",
+    "source_leases",
     "station_healths",
     "station_lags",
     "station_reports",
+    "station_volumes",
     "stations",
     "sync_requests",
     "visible",
+    "volume_leases",
     "work_request_errors",
     "work_request_logs",
     "work_requests",

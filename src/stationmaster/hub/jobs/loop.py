@@ -25,18 +25,16 @@ _HOUSEKEEPING = datetime.timedelta(minutes=1)
 
 
 class Scheduler:
-    """What one hub process does by itself. ``tick`` is one round; it keeps only when the process began."""
+    """What one hub process does by itself. ``tick`` is one round."""
 
     def __init__(self, hub: context.Hub) -> None:
         self._hub = hub
-        self._started = hub.clock.monotonic()
         self._time_kept: datetime.datetime | None = None
 
     def tick(self) -> None:
         """One round."""
         now = self._hub.clock.now()
-        # R8: a hub that was away has heard nobody for as long; it first listens for one liveness period.
-        is_settled = self._hub.clock.monotonic() - self._started >= self._hub.times.liveness.total_seconds()
+        is_settled = self._hub.is_settled
         self._do("look at the groups", lambda: self._look_at_groups(now, is_settled=is_settled))
         self._do("run scheduled jobs", lambda: job_runs.run_due(self._hub, now))
         if self._time_kept is None or now - self._time_kept >= _HOUSEKEEPING:
@@ -66,6 +64,10 @@ class Scheduler:
     def _do(self, action: str, work: Callable[[], object]) -> None:
         try:
             work()
+        except sa.exc.OperationalError as exc:
+            if exc.connection_invalidated:
+                self._hub.settling.unsettle()  # R8: what was decided last may be gone with the former primary
+            logs.write("the database is away", level=logging.ERROR, action=action, error=str(exc.orig))
         except Exception:  # noqa: BLE001 - the edge of a loop: tried again in a second
             logs.write("scheduler step failed", level=logging.ERROR, is_traced=True, action=action)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,19 +12,20 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
-from stationmaster.hub.services import facts, mirror_lists
-from stationmaster.model import groups, moments, protocol, rotation
+from stationmaster.hub.services import facts, mirror_lists, station_facts
+from stationmaster.model import groups, leadership, moments, protocol, rotation, sharing
 
-_GENERATION = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_HIGHEST = 2**30
-
-Reports = Mapping[str, tuple[datetime.datetime, protocol.StationHeartbeat]]
-Lags = Mapping[tuple[str, str], sa.Row[Any]]
+Reports = station_facts.Reports
+Lags = station_facts.Lags
 
 
 @dataclasses.dataclass(frozen=True)
 class GroupView:
-    """All of it. ``unseen`` are generations that were reported and are not stored yet."""
+    """All of it. ``unseen`` are generations that were reported and are not stored yet.
+
+    ``leases`` and ``candidates`` are rows by source. ``volumes`` names, by station, the volume that it is proved to
+    use, and ``volume_writers`` by such a name the holder of the volume's lease.
+    """
 
     group_id: str
     hostname: str
@@ -37,6 +37,10 @@ class GroupView:
     snapshots: Mapping[str, rotation.Snapshot]
     unseen: tuple[tuple[str, rotation.Generation], ...]
     orphans: Mapping[str, datetime.datetime]
+    leases: Mapping[str, sa.Row[Any]]
+    candidates: Mapping[str, sa.Row[Any]]
+    volumes: Mapping[str, str]
+    volume_writers: Mapping[str, str]
 
     def report_of(self, station_id: str, source_id: str) -> protocol.SourceReport | None:
         """What a station last said of a source."""
@@ -80,82 +84,57 @@ def view_group(tx: sa.Connection, now: datetime.datetime, head: sa.Row[Any], *, 
         known.setdefault(source_id, {})[generation.id] = generation
     visible, raised = facts.visible_generations(tx, group_id), _raised(tx, group_id)
     lags, orphans = _lags(tx, [member.id for member in members]), _orphans(tx, group_id)
+    leases = _by_source(tx, schema.source_leases, group_id)
+    candidates = _by_source(tx, schema.candidates, group_id)
+    volumes = _volumes(tx, reports)
     snapshots = {
         source.id: rotation.Snapshot(
             source_id=source.id,
             visible=visible.get(source.id),
             generations=known.get(source.id, {}),
-            stations=_stations(members, source.id, reports, lags, now),
+            stations=station_facts.stations_of(members, source.id, reports, lags, volumes, now),
             sync_number=raised[source.id][0] if source.id in raised else 0,
-            since_sync_raised=_seconds(now, raised[source.id][1]) if source.id in raised else math.inf,
-            orphaned_seconds=_seconds(now, orphans[source.id]) if source.id in orphans else 0.0,
-            staging_seconds=_staging_seconds(source.id, reports),
+            since_sync_raised=station_facts.seconds(now, raised[source.id][1]) if source.id in raised else math.inf,
+            orphaned_seconds=station_facts.seconds(now, orphans[source.id]) if source.id in orphans else 0.0,
+            staging_seconds=station_facts.staging_seconds(source.id, reports),
             is_settled=is_settled,
+            lease=lease_of(leases.get(source.id), now),
+            **_candidate(candidates.get(source.id), now),
         )
         for source in sources
     }
     return GroupView(
-        group_id, head.hostname_key, head.compartment_id, members, sources, reports, lags, snapshots, unseen, orphans
+        group_id,
+        head.hostname_key,
+        head.compartment_id,
+        members,
+        sources,
+        reports,
+        lags,
+        snapshots,
+        unseen,
+        orphans,
+        leases,
+        candidates,
+        volumes,
+        _writers(tx, volumes),
     )
 
 
-def is_volume_usable(report: protocol.StationHeartbeat) -> bool:
-    """Whether what the volume holds can be counted on; one that cannot be written can still be read."""
-    return report.volume.problem is None and report.volume.volume_id is not None
-
-
-def _stations(
-    members: facts.Rows, source_id: str, reports: Reports, lags: Lags, now: datetime.datetime
-) -> tuple[rotation.Station, ...]:
-    registered = [member for member in members if member.managed_instance_id is not None]
-    excluded = {station_id for (station_id, _), lag in lags.items() if lag.time_excluded is not None}
-    found = []
-    for member in registered:
-        if member.id not in reports:
-            found.append(rotation.Station(id=member.id, silent_seconds=math.inf))
-            continue
-        others = {one.id for one in registered if one.id != member.id and one.id in reports} - excluded
-        station = _station(member, source_id, reports[member.id], lags.get((member.id, source_id)), now)
-        found.append(dataclasses.replace(station, is_last=not others))
-    return tuple(found)
-
-
-def _station(
-    member: sa.Row[Any],
-    source_id: str,
-    received: tuple[datetime.datetime, protocol.StationHeartbeat],
-    lag: sa.Row[Any] | None,
-    now: datetime.datetime,
-) -> rotation.Station:
-    time_received, report = received
-    told = next((one for one in report.sources if one.source_id == source_id), None)
-    usable = is_volume_usable(report)
-    held = frozenset(one.generation for one in told.held) if told and usable else frozenset()
-    sync = told.sync if told else None
-    excluded_at = lag.time_excluded if lag else None
-    return rotation.Station(
-        id=member.id,
-        silent_seconds=_seconds(now, time_received),
-        is_volume_usable=usable,
-        # A drained station counts until it says itself that it is not ready any more.
-        is_draining=member.is_draining and report.readiness is protocol.Readiness.NO,
-        held=held,
-        fetchable=frozenset(one.generation for one in told.held if one.is_fetchable) if told and usable else held,
-        shown=_believable(told.shown) if told else None,
-        stalled_seconds=_seconds(now, lag.time_gained) if lag else 0.0,
-        behind_seconds=_seconds(now, lag.time_behind) if lag else 0.0,
-        excluded_seconds=_seconds(now, excluded_at) if excluded_at is not None else None,
-        finished_sync=(sync.number - 1 if sync.is_running else sync.number) if sync else 0,
-        is_syncing=bool(sync and sync.is_running),
-        has_failed=bool(sync and sync.problem and not sync.is_running),
+def lease_of(row: sa.Row[Any] | None, now: datetime.datetime) -> leadership.Lease:
+    """A stored lease as the model takes it."""
+    if row is None:
+        return leadership.UNHELD
+    failed = {
+        name: station_facts.seconds(now, datetime.datetime.fromisoformat(when)) for name, when in row.failures.items()
+    }
+    return leadership.Lease(
+        token=row.token,
+        holder=row.station_id,
+        renewed_seconds=station_facts.seconds(now, row.time_renewed),
+        idle_seconds=station_facts.seconds(now, row.time_gained),
+        failed=failed,
     )
-
-
-def _believable(shown: protocol.Visible | None) -> protocol.Visible | None:
-    """What a volume names as visible is adopted under circumstances, so nonsense must not come this far."""
-    if shown is None or not 0 < shown.number < _HIGHEST or not _GENERATION.fullmatch(shown.generation):
-        return None
-    return shown
 
 
 def _unseen(
@@ -166,22 +145,12 @@ def _unseen(
         for told in report.sources:
             for held in told.held if told.source_id in mirrored else ():
                 is_known = held.generation in known.get(told.source_id, {})
-                if not is_known and _GENERATION.fullmatch(held.generation):
+                if not is_known and station_facts.GENERATION.fullmatch(held.generation):
                     generation = rotation.Generation(held.generation, now, moments.as_utc_or_none(held.time_root))
                     found[told.source_id, held.generation] = generation
     return tuple(
         (source_id, generation) for (source_id, _), generation in sorted(found.items(), key=lambda one: one[0])
     )
-
-
-def _staging_seconds(source_id: str, reports: Reports) -> float:
-    syncs = [one.sync for _, report in reports.values() for one in report.sources if one.source_id == source_id]
-    spans = [
-        (sync.time_finished - sync.time_started).total_seconds()
-        for sync in syncs
-        if sync and sync.time_started and sync.time_finished and not sync.problem
-    ]
-    return max(spans, default=0.0)
 
 
 def _known_generations(tx: sa.Connection, source_ids: list[str]) -> dict[str, dict[str, rotation.Generation]]:
@@ -212,5 +181,32 @@ def _orphans(tx: sa.Connection, group_id: str) -> dict[str, datetime.datetime]:
     return {row.source_id: row.time_orphaned for row in rows}
 
 
-def _seconds(now: datetime.datetime, then: datetime.datetime) -> float:
-    return max(0.0, (now - then).total_seconds())
+def _by_source(tx: sa.Connection, table: sa.Table, group_id: str) -> dict[str, sa.Row[Any]]:
+    return {row.source_id: row for row in tx.execute(sa.select(table).where(table.c.group_id == group_id))}
+
+
+def _candidate(row: sa.Row[Any] | None, now: datetime.datetime) -> dict[str, Any]:
+    if row is None or row.generation is None:
+        return {}
+    return {
+        "candidate": row.generation,
+        "candidate_seconds": station_facts.seconds(now, row.time_set),
+        "lost_seconds": station_facts.seconds(now, row.time_lost) if row.time_lost is not None else 0.0,
+    }
+
+
+def _volumes(tx: sa.Connection, reports: Reports) -> dict[str, str]:
+    table = schema.station_reports.c
+    rows = tx.execute(sa.select(table.station_id, table.nonces).where(table.station_id.in_(sorted(reports))))
+    nonces = {row.station_id: tuple(row.nonces or ()) for row in rows}
+    return sharing.volumes_of(
+        sharing.Sight(station_id, report.volume.volume_id, nonces.get(station_id, ()), report.volume.nonces)
+        for station_id, (_, report) in reports.items()
+        if report.volume.volume_id is not None
+    )
+
+
+def _writers(tx: sa.Connection, volumes: Mapping[str, str]) -> dict[str, str]:
+    table = schema.volume_leases.c
+    rows = tx.execute(sa.select(table.station_id).where(table.station_id.in_(sorted(volumes))))
+    return {volumes[row.station_id]: row.station_id for row in rows}

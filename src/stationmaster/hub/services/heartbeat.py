@@ -7,6 +7,7 @@ newer one is answered and not stored.
 from __future__ import annotations
 
 import datetime
+import re
 from typing import Any
 
 import msgspec
@@ -14,12 +15,13 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema, store
-from stationmaster.hub.services import facts, mirror_lists, scripts, sync_requests
+from stationmaster.hub.services import facts, leases, mirror_lists, scripts, sync_requests
 from stationmaster.hub.services.work_requests import clean
-from stationmaster.model import addresses, desired, digest, errors, groups, moments, protocol
+from stationmaster.model import addresses, desired, digest, errors, groups, moments, protocol, sharing
 
 _SEEN_INTERVAL = datetime.timedelta(seconds=30)
 _MOST_ADDRESSES = 16
+_NONCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class _Sent(msgspec.Struct, rename="camel"):
@@ -43,8 +45,8 @@ def receive(
     station: sa.Row[Any],
     heartbeat: protocol.StationHeartbeat,
 ) -> protocol.HeartbeatAnswer:
-    """Store what the station told, and answer."""
-    _store_report(tx, now, hub, station.id, heartbeat)
+    """Store what the station told, and answer. A lease is renewed only by what was stored (R5, R8)."""
+    is_stored = _store_report(tx, now, hub, station.id, heartbeat)
     told = _addresses(heartbeat)
     if told and told != list(station.addresses):
         tx.execute(schema.stations.update().where(schema.stations.c.id == station.id).values(addresses=told))
@@ -53,12 +55,17 @@ def receive(
     wanted = build_desired(tx, now, hub, station)
     wanted_digest = digest.digest_of(wanted)
     visible = facts.visible_generations(tx, wanted.group_id)
+    is_leading = is_stored and hub.is_settled
+    mirrored = [source.source_id for source in wanted.sources]
     return protocol.HeartbeatAnswer(
         time_received=now,
         desired_digest=wanted_digest,
         desired=wanted if heartbeat.desired_digest != wanted_digest else None,
         visible=[visible[source.source_id] for source in wanted.sources if source.source_id in visible],
         is_in_rotation=not _is_excluded(tx, station.id),
+        leases=leases.renew(tx, now, wanted.group_id, station.id, mirrored) if is_leading else [],
+        copies=hub.orders.copies_of(station.id),
+        volume_problem=hub.orders.problem_of(station.id),
     )
 
 
@@ -95,20 +102,27 @@ def certificate_names(tx: sa.Connection, hub: context.Hub, station: sa.Row[Any])
 
 def _store_report(
     tx: sa.Connection, now: datetime.datetime, hub: context.Hub, station_id: str, heartbeat: protocol.StationHeartbeat
-) -> None:
+) -> bool:
+    """Whether it was stored: one that was overtaken by a newer one is not."""
     table = schema.station_reports
     former = tx.execute(sa.select(table).where(table.c.station_id == station_id)).one_or_none()
-    values = {"time_received": now, "report": msgspec.json.encode(heartbeat).decode()}
+    nonces = list(former.nonces or ()) if former is not None else []
+    own = heartbeat.volume.own_nonce
+    if _NONCE.fullmatch(own) and own not in nonces:
+        nonces = [own, *nonces][: sharing.KEPT_NONCES]
+    values = {"time_received": now, "report": msgspec.json.encode(heartbeat).decode(), "nonces": nonces}
     if former is None:
         try:
             tx.execute(table.insert().values(station_id=station_id, **values))
         except sa.exc.IntegrityError as exc:
             raise store.RaceError from exc
-        return
+        return True
     sent = moments.as_utc(msgspec.json.decode(former.report, type=_Sent).time_sent)
     # A station whose clock was set back is believed again after the liveness time.
-    if moments.as_utc(heartbeat.time_sent) >= sent or now - former.time_received > hub.times.liveness:
+    is_newer = moments.as_utc(heartbeat.time_sent) >= sent or now - former.time_received > hub.times.liveness
+    if is_newer:
         tx.execute(table.update().where(table.c.station_id == station_id).values(values))
+    return is_newer
 
 
 def _mark_seen(

@@ -1,7 +1,7 @@
 """Syncs that people, schedules or a grown mirror list ask for, and the work requests that follow them.
 
-A sync is asked for by raising a number per source of a group (design 12a: one station's sync is the group's); each
-station answers with the number it is at. A request ends when every station in rotation has answered.
+A sync is asked for by raising a number per source of a group (design 12a: one station's sync is the group's); the
+leader answers with the number it is at, and the others copy what it brought.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from stationmaster.hub import context
 from stationmaster.hub.db import schema, store
 from stationmaster.hub.services import group_view, sync_requests, work_requests
-from stationmaster.model import groups, rotation, sync_progress
+from stationmaster.model import candidates, copying, groups, rotation, sync_progress
 from stationmaster.model.work_request import Status
 
 OPERATION = "SYNC_MANAGEMENT_STATION_MIRROR"
@@ -92,17 +92,24 @@ def _progress(
     view: group_view.GroupView, numbers: dict[str, int], limits: rotation.Limits
 ) -> list[sync_progress.SourceSync]:
     names = {source.id: source.display_name for source in view.sources}
+    copies = copying.copies_of(view.snapshots.values(), view.volume_writers, limits)
     found = []
     for source_id, number in sorted(numbers.items()):
         snapshot = view.snapshots.get(source_id)
         if snapshot is None:
             continue  # no longer mirrored: nothing to wait for
-        newer = frozenset(one.id for one in snapshot.generations.values() if rotation.is_newer(snapshot, one))
         reports = {
             view.name_of(member.id): (member, view.report_of(member.id, source_id))
             for member in rotation.members(snapshot, limits)
         }
-        found.append(sync_progress.SourceSync(names[source_id], number, snapshot.visible, newer, reports))
+        ordered = {
+            view.name_of(station_id): (copy.generation, view.name_of(copy.holders[0]))
+            for station_id, found_copies in copies.items()
+            for copy in found_copies
+            if copy.source_id == source_id
+        }
+        staged = candidates.staged(snapshot, limits)
+        found.append(sync_progress.SourceSync(names[source_id], number, snapshot.visible, staged, reports, ordered))
     return found
 
 

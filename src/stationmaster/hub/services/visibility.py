@@ -7,14 +7,15 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import zlib
 from typing import Any
 
 import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema, store
-from stationmaster.hub.services import events, group_view, syncs
-from stationmaster.model import protocol, rotation, visibility
+from stationmaster.hub.services import candidates, events, group_view, leases, syncs
+from stationmaster.model import copying, leadership, protocol, rotation, visibility
 
 _EVENTS = {
     visibility.Verdict.ADVANCE: events.EventKind.GENERATION_VISIBLE,
@@ -32,44 +33,70 @@ class Lag:
     time_behind: datetime.datetime
     time_gained: datetime.datetime
     time_excluded: datetime.datetime | None
+    generation: str | None
 
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What is to be written for one group; empty when nothing happened."""
+    """What is to be written for one group; empty when nothing happened. ``snapshots`` are as they will be then."""
 
     unseen: tuple[tuple[str, rotation.Generation], ...]
     lags: dict[LagKey, Lag | None]
     orphans: dict[str, bool]
     decisions: dict[str, visibility.Decision]
     grown: tuple[str, ...]
+    leases: dict[str, leases.Change]
+    candidates: dict[str, candidates.Change]
+    snapshots: dict[str, rotation.Snapshot]
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.unseen or self.lags or self.orphans or self.decisions or self.grown)
+        told = self.unseen, self.lags, self.orphans, self.decisions, self.grown, self.leases, self.candidates
+        return not any(told)
 
 
-def plan_group(view: group_view.GroupView, now: datetime.datetime, limits: rotation.Limits) -> Plan:
+@dataclasses.dataclass(frozen=True)
+class Rules:
+    """The hub's settings as the model takes them."""
+
+    limits: rotation.Limits
+    terms: leadership.Terms
+
+    @classmethod
+    def of(cls, hub: context.Hub) -> Rules:
+        """As this hub is set."""
+        return cls(group_view.limits_of(hub), leadership.Terms(lease=hub.times.lease.total_seconds()))
+
+
+def plan_group(view: group_view.GroupView, now: datetime.datetime, rules: Rules) -> Plan:
     """Decide. Nothing is written here."""
     lags: dict[LagKey, Lag | None] = {}
     orphans: dict[str, bool] = {}
     decisions: dict[str, visibility.Decision] = {}
-    for source_id, snapshot in view.snapshots.items():
-        decision = visibility.decide(snapshot, limits)
+    staged: dict[str, candidates.Change] = {}
+    following: dict[str, rotation.Snapshot] = {}
+    for source_id, known in view.snapshots.items():
+        snapshot, change = known, candidates.plan_candidate(view, known, rules.limits)
+        if change is not None:
+            staged[source_id] = change
+            snapshot = dataclasses.replace(known, candidate=change.ruling.generation)
+        decision = visibility.decide(snapshot, rules.limits)
+        following[source_id] = dataclasses.replace(snapshot, visible=decision.visible)
         if decision.verdict is not visibility.Verdict.KEEP:
             decisions[source_id] = decision
         for station in snapshot.stations:
-            changed, lag = _plan_lag(view, station, snapshot, decision, now, limits)
+            changed, lag = _plan_lag(view, station, snapshot, decision, now, rules.limits)
             if changed:
                 lags[station.id, source_id] = lag
         is_orphaned = snapshot.visible is not None and not rotation.holders_in_touch(
-            snapshot, snapshot.visible.generation, limits
+            snapshot, snapshot.visible.generation, rules.limits
         )
         if is_orphaned != (source_id in view.orphans):
             orphans[source_id] = is_orphaned
     grown = tuple(source_id for source_id, snapshot in view.snapshots.items() if snapshot.sync_number == 0)
-    return Plan(view.unseen, lags, orphans, decisions, grown)
+    led = leases.plan_leases(view, rules.terms, rules.limits)
+    return Plan(view.unseen, lags, orphans, decisions, grown, led, staged, following)
 
 
 def apply_plan(tx: sa.Connection, now: datetime.datetime, view: group_view.GroupView, plan: Plan) -> None:
@@ -85,14 +112,17 @@ def apply_plan(tx: sa.Connection, now: datetime.datetime, view: group_view.Group
         )
     for key, lag in plan.lags.items():
         _write_lag(tx, now, view, key, lag)
+    leases.write_leases(tx, now, view, plan.leases)
+    for source_id, change in plan.candidates.items():
+        candidates.write_candidate(tx, now, view, source_id, change)
     for source_id, is_orphaned in plan.orphans.items():
         _write_orphan(tx, now, view.group_id, source_id, is_orphaned=is_orphaned)
     if plan.grown:
         syncs.request_sync(tx, now, view.group_id, plan.grown)
     for source_id, decision in plan.decisions.items():
-        if decision.verdict is visibility.Verdict.RESYNC:
-            syncs.request_sync(tx, now, view.group_id, [source_id])
-        elif decision.visible is not None:
+        if decision.verdict in {visibility.Verdict.RESYNC, visibility.Verdict.RESTORE}:
+            syncs.request_sync(tx, now, view.group_id, [source_id])  # what was lost, the upstream may still have
+        if decision.verdict is not visibility.Verdict.RESYNC and decision.visible is not None:
             _make_visible(tx, now, view, decision.visible, decision)
 
 
@@ -100,18 +130,23 @@ def step_group(
     hub: context.Hub, now: datetime.datetime, head: sa.Row[Any], *, is_settled: bool
 ) -> group_view.GroupView:
     """One look at a group, and what follows from it; the group as it was seen. A quiet group is only read."""
-    limits = group_view.limits_of(hub)
+    rules = Rules.of(hub)
     with hub.store.read() as tx:
         view = group_view.view_group(tx, now, head, is_settled=is_settled)
-    if plan_group(view, now, limits).is_empty:
-        return view
+    plan = plan_group(view, now, rules)
+    if not plan.is_empty:
 
-    def work(tx: sa.Connection) -> group_view.GroupView:
-        fresh = group_view.view_group(tx, now, head, is_settled=is_settled)
-        apply_plan(tx, now, fresh, plan_group(fresh, now, limits))
-        return fresh
+        def work(tx: sa.Connection) -> tuple[group_view.GroupView, Plan]:
+            fresh = group_view.view_group(tx, now, head, is_settled=is_settled)
+            made = plan_group(fresh, now, rules)
+            apply_plan(tx, now, fresh, made)
+            return fresh, made
 
-    return hub.store.transact(work)
+        view, plan = hub.store.transact(work)
+    # What each volume lacks is told to one of its stations with its next heartbeat.
+    copies = copying.copies_of(plan.snapshots.values(), view.volume_writers, rules.limits)
+    hub.orders.set_copies([member.id for member in view.members], copies)
+    return view
 
 
 def _plan_lag(
@@ -122,30 +157,29 @@ def _plan_lag(
     now: datetime.datetime,
     limits: rotation.Limits,
 ) -> tuple[bool, Lag | None]:
-    """Whether the lag row of a station must change, and to what; none when it holds the newest, or is silent."""
+    """Whether the lag row of a station must change, and to what; none when it holds all it should, or is silent."""
     row = view.lags.get((station.id, snapshot.source_id))
-    newest = rotation.newest_held(snapshot, limits)
-    is_lacking = newest is not None and newest.id not in station.fetchable and station.silent_seconds <= limits.liveness
-    if not is_lacking:
+    if not rotation.lacks(snapshot, station) or station.silent_seconds > limits.liveness:
         return row is not None, None
-    gained = _gained(view.report_of(station.id, snapshot.source_id))
+    gained, target = _gained(view, station, snapshot), rotation.target(snapshot)
     excluded_at = row.time_excluded if row is not None else None
     if station.id not in decision.excluded:
         excluded_at = None
     elif excluded_at is None:
         excluded_at = now
-    if row is None:
-        return True, Lag(gained, now, now, excluded_at)
+    if row is None or row.generation != target:
+        return True, Lag(gained, now, now, excluded_at, target)
     time_gained = now if gained != row.gained else row.time_gained
-    lag = Lag(gained, row.time_behind, time_gained, excluded_at)
+    lag = Lag(gained, row.time_behind, time_gained, excluded_at, target)
     return (gained, excluded_at) != (row.gained, row.time_excluded), lag
 
 
-def _gained(report: protocol.SourceReport | None) -> int:
-    """A figure that moves when a sync gains something; its value means nothing."""
-    if report is None or report.sync is None:
-        return 0
-    return (report.sync.bytes_downloaded * 101 + report.sync.percentage) % (1 << 62)
+def _gained(view: group_view.GroupView, station: rotation.Station, snapshot: rotation.Snapshot) -> int:
+    """A figure that moves when the station's volume gains something; its value means nothing."""
+    mates = {one.id for one in snapshot.stations if copying.volume_of(one) == copying.volume_of(station)}
+    told = [view.report_of(one, snapshot.source_id) for one in sorted(mates)]
+    syncs = [one.sync for one in told if one is not None and one.sync is not None]
+    return zlib.crc32(repr([(one.bytes_downloaded, one.percentage) for one in syncs]).encode())
 
 
 def _write_lag(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from stationmaster.hub.db.columns import Ocid, Serial, Text, UtcTime, Word, metadata
+from stationmaster.hub.db.columns import Json, Name, Ocid, Serial, Text, UtcTime, Word, metadata
 
 # Every generation that a station ever reported, with what orders it (ha-protocol R7).
 source_generations = sa.Table(
@@ -19,7 +19,7 @@ source_generations = sa.Table(
     sa.Column("time_first_seen", UtcTime, nullable=False),
 )
 
-# A station that lacks the newest generation: since when, and when it last gained bytes (R5). No row: it lacks nothing.
+# A station that lacks ``generation``, which all should hold: since when, and when its volume last gained bytes (R5).
 station_lags = sa.Table(
     "station_lags",
     metadata,
@@ -29,6 +29,7 @@ station_lags = sa.Table(
     sa.Column("time_behind", UtcTime, nullable=False),
     sa.Column("time_gained", UtcTime, nullable=False),
     sa.Column("time_excluded", UtcTime),
+    sa.Column("generation", Word),
 )
 
 # The last health that was made known as an event, and since when nobody in touch holds what is visible of a source.
@@ -47,4 +48,53 @@ orphaned_sources = sa.Table(
     sa.Column("group_id", Word, primary_key=True),
     sa.Column("source_id", Ocid, sa.ForeignKey("software_sources.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("time_orphaned", UtcTime, nullable=False),
+)
+
+# Who stages a source from its upstream for the group (R1, R5), and by station when it failed last under the lease.
+# ``station_id`` is empty while nobody may; ``time_renewed`` is when the last holder was last told.
+source_leases = sa.Table(
+    "source_leases",
+    metadata,
+    sa.Column("group_id", Word, primary_key=True),
+    sa.Column("source_id", Ocid, sa.ForeignKey("software_sources.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("station_id", Ocid, index=True),
+    sa.Column("token", Serial, nullable=False),
+    sa.Column("time_granted", UtcTime, nullable=False),
+    sa.Column("time_renewed", UtcTime, nullable=False),
+    sa.Column("gained", Serial, nullable=False),
+    sa.Column("time_gained", UtcTime, nullable=False),
+    sa.Column("failures", Json, nullable=False),
+)
+
+# The one generation that a group stages next (R7); ``number`` rises with each, ``generation`` is empty between two.
+candidates = sa.Table(
+    "candidates",
+    metadata,
+    sa.Column("group_id", Word, primary_key=True),
+    sa.Column("source_id", Ocid, sa.ForeignKey("software_sources.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("number", Serial, nullable=False),
+    sa.Column("generation", Word),
+    sa.Column("time_set", UtcTime, nullable=False),
+    sa.Column("time_lost", UtcTime),
+)
+
+# Who may remove from a volume, by its id alone (R10).
+volume_leases = sa.Table(
+    "volume_leases",
+    metadata,
+    sa.Column("volume_id", Name, primary_key=True),
+    sa.Column("station_id", Ocid, index=True),
+    sa.Column("token", Serial, nullable=False),
+    sa.Column("time_granted", UtcTime, nullable=False),
+    sa.Column("time_renewed", UtcTime, nullable=False),
+)
+
+# The volume that a station shows: since when, and since when others show its id without proof of sharing (R10).
+station_volumes = sa.Table(
+    "station_volumes",
+    metadata,
+    sa.Column("station_id", Ocid, sa.ForeignKey("stations.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("volume_id", Name, nullable=False, index=True),
+    sa.Column("time_first_seen", UtcTime, nullable=False),
+    sa.Column("time_doubted", UtcTime),
 )

@@ -51,6 +51,7 @@ station_reports = sa.Table(
     sa.Column("station_id", Ocid, sa.ForeignKey("stations.id", ondelete="CASCADE"), primary_key=True),
     sa.Column("time_received", UtcTime, nullable=False),
     sa.Column("report", Text, nullable=False),
+    sa.Column("nonces", Json),  # the last few that it wrote on its volume, newest first (R10)
 )
 
 # ``node`` is empty for what an operator stated, else names a running balancer.
@@ -63,7 +64,8 @@ group_balancers = sa.Table(
     sa.Column("time_seen", UtcTime, nullable=False),
 )
 
-# Every number a source ever had in a group; the highest is the visible one (ha-protocol R1, R12).
+# Every number a source ever had in a group; the highest is the visible one (ha-protocol R1, R12). ``time_left``: since
+# when no station can show it any more, from which its retention runs.
 visible = sa.Table(
     "visible",
     metadata,
@@ -72,6 +74,7 @@ visible = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("generation", Word, nullable=False),
     sa.Column("time_visible", UtcTime, nullable=False),
+    sa.Column("time_left", UtcTime),
 )
 
 sync_requests = sa.Table(
