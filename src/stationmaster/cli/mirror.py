@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stationmaster.cli import mirror_source
+from stationmaster.cli import list_options, mirror_generate, mirror_source
 
 if TYPE_CHECKING:
     from stationmaster.mirror import outcome, volume
@@ -17,7 +17,6 @@ _DEST = click.option(
     "--dest", required=True, type=click.Path(path_type=Path, file_okay=False), help="The mirror directory."
 )
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-_LISTS = ("--suite", "--component", "--arch", "--gpg-key")
 
 
 @click.group()
@@ -29,22 +28,6 @@ def mirror() -> None:
       stationmaster mirror sync --format rpm --url https://example.com/el9/ --name el9 --dest /srv/mirror
       ls /srv/mirror/published/el9/
     """
-
-
-class _ListCommand(click.Command):
-    """Takes several values behind one option: `--component main contrib` as well as the option repeated."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Repeat the option before each further value; `sync` takes no other arguments."""
-        spread: list[str] = []
-        option = ""
-        for word in args:
-            if word.startswith("-"):
-                option = word if word in _LISTS else ""
-            elif option and spread[-1] != option:
-                spread.append(option)
-            spread.append(word)
-        return super().parse_args(ctx, spread)
 
 
 @mirror.command()
@@ -62,7 +45,7 @@ def init(dest: Path, *, as_json: bool) -> None:
         click.echo(f"{dest} is volume {made.id}.")
 
 
-@mirror.command(cls=_ListCommand)
+@mirror.command(cls=list_options.ListCommand, lists=("--suite", "--component", "--arch", "--gpg-key"))
 @click.option("--format", "kind", type=click.Choice(["rpm", "deb"]), required=True)
 @mirror_source.address_options
 @click.option("--name", required=True, help="Name of the source; it is served from DEST/published/NAME/.")
@@ -166,6 +149,10 @@ def clean(dest: Path, *, dry_run: bool, as_json: bool) -> None:
         _print_json({"dry_run": dry_run, "bytes": freed, "verdicts": [dataclasses.asdict(one) for one in verdicts]})
     else:
         click.echo(f"{freed} bytes {'would be' if dry_run else 'were'} freed.")
+
+
+for _command in (mirror_generate.generate, mirror_generate.manifest, mirror_generate.new_key):
+    mirror.add_command(_command)
 
 
 def _open(dest: Path) -> volume.Volume:
