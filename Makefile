@@ -19,6 +19,9 @@ demo: setup ## the HA guide end to end, on real programs (PART=move for the seco
 demo-down: setup ## remove everything that a demo left
 	@.venv/bin/stationmaster demo --down
 
+chaos: setup ## strike a group under load with faults drawn from a seed (MINUTES=10 SEED=1 ONLY="fault fault")
+	@.venv/bin/stationmaster lab chaos --minutes $(MINUTES) --seed $(SEED) $(foreach fault,$(ONLY),--only $(fault))
+
 lint: setup ## formatting, lint, types, import layers
 	.venv/bin/ruff format --check src tests benches fuzz
 	.venv/bin/ruff check src tests benches fuzz

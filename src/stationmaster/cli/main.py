@@ -32,6 +32,7 @@ COMMANDS = {
     "hub": lazy.Lazy("stationmaster.cli.hub:hub", "On the control host: make a hub, and serve it."),
     "instance": lazy.Lazy("stationmaster.cli.instance:instance", "Managed instances: list, re-point, install, update."),
     "job": lazy.Lazy("stationmaster.cli.job:job", "Scheduled jobs: list, change, run now."),
+    "lab": lazy.Lazy("stationmaster.lab.command:lab", "Trials in a lab on this machine: chaos."),
     "mirror": lazy.Lazy("stationmaster.cli.mirror:mirror", "The mirror engine alone, without hub or station."),
     "profile": lazy.Lazy("stationmaster.cli.profile:profile", "Profiles: recipes by which machines register."),
     "source": lazy.Lazy("stationmaster.cli.source:source", "Software sources: repositories to mirror."),

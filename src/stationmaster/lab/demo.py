@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import enum
-import signal
-from collections.abc import Iterator
 from pathlib import Path
 
-from stationmaster.host import files
-from stationmaster.lab import failures, guide, lab, moving, record, show
+from stationmaster.lab import endings, failures, guide, lab, moving, record, show
 from stationmaster.lab import world as guidebook
 from stationmaster.lab.addressing import Network
 from stationmaster.lab.world import World
@@ -20,7 +16,6 @@ NEEDED_PROGRAMS = (
     *("rpmbuild", "rpmsign", "createrepo_c", "modifyrepo_c", "dnf", "rpm"),
     *("apt-get", "apt-ftparchive", "dpkg-deb"),
 )
-_KEPT = "kept"
 _ABOUT_TABLE = (
     "Operations are runs of dnf, apt and the agent; requests are single GETs on the three ports, never tried again. A "
     "stall is what exceeds the usual duration of its kind. Taken out and back is HAProxy's own view of the station."
@@ -47,8 +42,8 @@ def run(
     base: Path = record.BASE,
 ) -> failures.Outcome:
     """Run one part. Nothing is left behind, unless it is to be kept and all went well."""
-    with _terminations_are_interrupts():
-        tidy(base)
+    with endings.terminations_are_interrupts():
+        endings.tidy(base)
         legs = (Network.EDGE,) if part is Part.GUIDE else (Network.CORE, Network.EDGE)
         made = lab.Lab.build(guidebook.guide_hosts(legs), base=base, note={"part": part})
         is_left = False
@@ -68,23 +63,13 @@ def run(
                 _leave(world)
                 is_left = True
         except errors.StationmasterError as exc:
-            kept = _save_logs(made, base)
+            kept = endings.save_logs(made, base)
             raise errors.HostError(f"{exc.message} The logs of all hosts are in {kept}.", hint=exc.hint) from exc
         finally:
             if not is_left:
                 with reporter.step("Removing the lab"):
-                    _close(made)
+                    endings.close_undisturbed(made)
         return outcome
-
-
-def tidy(base: Path = record.BASE) -> list[str]:
-    """Remove labs whose process ended without doing so; those kept on purpose stay. Returns their ids."""
-    removed = []
-    for made in record.find_records(base):
-        if not record.is_alive(made.owner) and _KEPT not in made.note:
-            lab.remove_lab(made)
-            removed.append(made.lab_id)
-    return removed
 
 
 def take_down(base: Path = record.BASE) -> list[str]:
@@ -109,7 +94,7 @@ def _run_move(world: World) -> failures.Outcome:
 
 
 def _leave(world: World) -> None:
-    world.lab.notes.record.note[_KEPT] = "yes"
+    world.lab.notes.record.note[endings.KEPT] = "yes"
     world.lab.notes.save()
     desk = guidebook.write_operator_script(world)
     say = world.show.say
@@ -122,46 +107,6 @@ def _leave(world: World) -> None:
     say(f"  {desk} oci os-management-hub management-station list-mirrors --management-station-id {station}")
     say(f"  {desk} oci os-management-hub managed-instance list --compartment-id {world.desk.compartment_id}")
     say("`make demo-down` removes it.")
-
-
-def _save_logs(made: lab.Lab, base: Path) -> Path:
-    """Copy the logs of a failed run out of the lab, over those of the failed run before."""
-    effects = files.Files()
-    target = base / "last-failure"
-    effects.remove_tree(target)
-    for spec in made.plan.hosts:
-        place = made.directory / spec.name
-        for path in [
-            *place.glob("*.log"),
-            *place.glob("state/log/*"),
-            *place.glob("*.cfg"),
-            *place.glob("state/*.conf"),
-        ]:
-            if path.is_file():
-                effects.make_directory(target / spec.name)
-                effects.copy(path, target / spec.name / path.name)
-    return target
-
-
-def _close(made: lab.Lab) -> None:
-    """Take a lab down without being interrupted half-way by an impatient second Ctrl-C."""
-    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        made.close()
-    finally:
-        signal.signal(signal.SIGINT, former)
-
-
-@contextlib.contextmanager
-def _terminations_are_interrupts() -> Iterator[None]:
-    """SIGTERM and SIGHUP end a demo as Ctrl-C does, with everything removed, wherever it was started from."""
-    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGINT is ignored in a background job
-    former = {number: signal.signal(number, signal.default_int_handler) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
 
 
 def summary(outcome: failures.Outcome) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from stationmaster.host import programs
+from stationmaster.host import processes, programs
 from stationmaster.lab import addressing, network, record
 
 _Result = TypeVar("_Result")
@@ -99,6 +99,13 @@ class LabHost:
     def pids(self) -> list[int]:
         """Every process on this host, daemons included."""
         return self._networks.members(self.namespace)
+
+    def find(self, program: str, *words: str) -> list[int]:
+        """The processes on this host that run a program (its file's name) with all of these words as arguments."""
+        looked = processes.Processes()
+        return [
+            pid for pid in self.pids() if looked.program(pid) == program and set(words) <= set(looked.arguments(pid))
+        ]
 
     def kill_all(self) -> int:
         """Power off: SIGKILL to everything, nobody gets to say goodbye. Returns how many processes died."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from stationmaster.host import programs
@@ -11,13 +13,15 @@ from stationmaster.model import errors
 
 HUB_PORT = 8443
 HUB_NAME = "hub.lab"
+PYTHON = Path(sys.executable).resolve().name
 
 
 class Hub:
-    """The control plane on its host, on SQLite, HTTPS from its own CA."""
+    """The control plane on its host, HTTPS from its own CA, on SQLite unless a PostgreSQL database is given."""
 
-    def __init__(self, on: host.LabHost) -> None:
+    def __init__(self, on: host.LabHost, database: str = "") -> None:
         self.on = on
+        self._database = ["--database", database] if database else []
         self.state = on.directory / "state"
         self.config_file = on.directory / "oci-config"
 
@@ -29,7 +33,7 @@ class Hub:
     def make(self) -> None:
         """Run ``hub init``."""
         command: list[str | Path] = ["hub", "init", "--state-dir", self.state, "--oci-config", self.config_file]
-        self.on.run([operators.STATIONMASTER, *command]).require_success("hub init")
+        self.on.run([operators.STATIONMASTER, *command, *self._database]).require_success("hub init")
 
     def serve(self) -> None:
         """Run ``hub serve`` and wait until it listens."""
@@ -70,9 +74,14 @@ class Station:
             f"Registering station {self.on.name}"
         )
 
-    def start(self) -> None:
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
         """Run ``station run`` and leave it running."""
-        self.on.start([operators.STATIONMASTER, "station", "run", "--state-dir", self.state], log="station.log")
+        command: list[str | Path] = [operators.STATIONMASTER, "station", "run", "--state-dir", self.state]
+        self.on.start(command, log="station.log", environment=environment)
+
+    def daemon(self) -> list[int]:
+        """The processes of ``station run``, without the engines it started."""
+        return self.on.find(PYTHON, "run", str(self.state))
 
     def health(self) -> str:
         """The status of ``/healthz`` and the answer's body, as the station's own host sees it; empty: no answer."""
@@ -99,11 +108,27 @@ class Station:
 
 
 class Balancer:
-    """A real HAProxy on its host, with the configuration that ``balancer render`` prints."""
+    """A real HAProxy on its host: with what ``balancer render`` prints, or kept by ``balancer run``."""
 
     def __init__(self, on: host.LabHost) -> None:
         self.on = on
         self.socket = on.directory / "watch.sock"
+
+    def follow(self, hostname: str, environment: Mapping[str, str]) -> None:
+        """Run ``balancer run``, which keeps HAProxy in step with the hub, and leave it running."""
+        state = self.on.directory / "state"
+        command: list[str | Path] = [
+            operators.STATIONMASTER,
+            "balancer",
+            "run",
+            "--hostname",
+            hostname,
+            "--state-dir",
+            state,
+        ]
+        self.on.start(command, log="balancer.log", environment=environment)
+        self.socket = state / "haproxy.sock"
+        waiting.until(self.socket.exists, 20, "HAProxy's socket")
 
     def start(self, configuration: str) -> programs.RunningProgram:
         """Start HAProxy. A second file adds a socket for looking on; HAProxy merges files."""

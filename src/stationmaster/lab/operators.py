@@ -64,6 +64,7 @@ class Operator:
                 service_endpoint=self._address_endpoint,
                 retry_strategy=self._oci.retry.NoneRetryStrategy(),
             )
+            opened.base_client.timeout = (5.0, 20.0)  # a hub that is frozen must not hold up whoever watches it
             opened.base_client.session.verify = str(self.ca)
             opened.base_client.session.trust_env = False  # REQUESTS_CA_BUNDLE would win over the line above
             self._clients[client] = opened

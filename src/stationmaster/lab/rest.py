@@ -20,8 +20,11 @@ def shown_generation(station: machines.Station, source_id: str) -> str:
     return listed.stdout.strip().rstrip("/").rpartition("/")[2] if listed.is_success else ""
 
 
-def unrest(world: World, newest: Mapping[str, str]) -> list[str]:
-    """What is still to happen, in words; ``newest`` names what sources should show, where that is known."""
+def unrest(world: World, newest: Mapping[str, tuple[str, bytes]]) -> list[str]:
+    """What is still to happen, in words.
+
+    ``newest``: for sources of which it is known, the path of the root document and what should be there.
+    """
     found = []
     shown: dict[str, set[str]] = {source_id: set() for source_id in world.sources.values()}
     for name, station in world.stations.items():
@@ -32,13 +35,19 @@ def unrest(world: World, newest: Mapping[str, str]) -> list[str]:
         for source_id, seen in shown.items():
             seen.add(shown_generation(station, source_id))
     for kind, source_id in world.sources.items():
-        wanted = newest.get(source_id)
-        if len(shown[source_id]) > 1 or "" in shown[source_id] or (wanted and shown[source_id] != {wanted}):
-            found.append(f"{kind} is shown as {sorted(shown[source_id])}, should be {wanted or 'one and the same'}")
+        if len(shown[source_id]) > 1 or "" in shown[source_id]:
+            found.append(f"{kind} is shown as {', '.join(sorted(shown[source_id]))}")
+        elif source_id in newest and shown[source_id]:
+            generation = shown[source_id].copy().pop()
+            path, wanted = newest[source_id]
+            if _root(world, f"/g/{source_id}/{generation}/{path}") != wanted.decode(errors="replace"):
+                found.append(f"{kind} is shown as {generation}, which is not what upstream has")
     return found or _unsynced(world)
 
 
-def wait_until_settled(world: World, seconds: float = 90.0, newest: Mapping[str, str] | None = None) -> None:
+def wait_until_settled(
+    world: World, seconds: float = 90.0, newest: Mapping[str, tuple[str, bytes]] | None = None
+) -> None:
     """Wait until nothing is left to happen; HostError with what was left."""
     last: list[str] = []
 
@@ -50,6 +59,11 @@ def wait_until_settled(world: World, seconds: float = 90.0, newest: Mapping[str,
         waiting.until(is_settled, seconds, "the group to come to rest", every=0.3)
     except errors.HostError as exc:
         raise errors.HostError(f"The group did not come to rest in {seconds:g} s: {'; '.join(last)}") from exc
+
+
+def _root(world: World, path: str) -> str:
+    station = next(iter(world.stations.values()))
+    return station.on.run(["curl", "-sf", "-m", "5", f"http://{station.on.address}:{station.http_port}{path}"]).stdout
 
 
 def _unsynced(world: World) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from stationmaster.lab import (
+    deb_plan,
     debian_suite,
     machines,
     operators,
     roots,
+    rpm_plan,
     upstream_deb,
     upstream_rpm,
     waiting,
@@ -23,11 +26,17 @@ _VOLUME_BYTES = 600 << 20
 _OS_FAMILY = {RPM: "ORACLE_LINUX_9", DEB: "UBUNTU_22_04"}
 
 
-def publish_upstream(world: World) -> None:
-    """Step 1: an nginx with a signed RPM repository and a real DEB suite, or one built here where there is none."""
+def publish_upstream(world: World, sizes: tuple[int, int] | None = None) -> None:
+    """Step 1: an nginx with a signed RPM repository and a real DEB suite, or one built here where there is none.
+
+    ``sizes``: how many packages are built for each, where it is not to be as many as the guide's.
+    """
+    rpms, debs = (None, None)
+    if sizes is not None:
+        rpms, debs = rpm_plan.plan_packages(sizes[0]), deb_plan.plan_packages(sizes[1])
     site = world.lab["up"].directory / "site"
     world.lab.files.make_directory(world.cache)
-    world.rpm = upstream_rpm.prepare(site, world.cache)
+    world.rpm = upstream_rpm.prepare(site, world.cache, rpms)
     world.show.say(f"RPM: {len(world.rpm.packages)} packages by rpmbuild, signed, with updateinfo, comps and modules")
     what = "built on the spot and signed here"
     try:
@@ -36,7 +45,7 @@ def publish_upstream(world: World) -> None:
     except errors.HostError as exc:
         what = f"built on the spot and signed here, because: {exc.message}"
     if world.deb is None:
-        world.deb_upstream = upstream_deb.prepare(site, world.cache)
+        world.deb_upstream = upstream_deb.prepare(site, world.cache, debs)
         world.deb = world.deb_upstream.describe()
     size = sum(stanza.size_bytes for stanza in world.deb.stanzas) >> 20
     world.show.say(f"DEB: {len(world.deb.stanzas)} packages, {size} MiB, suite {world.deb.suite}: {what}")
@@ -44,9 +53,9 @@ def publish_upstream(world: World) -> None:
     world.server.start()
 
 
-def start_hub(world: World) -> None:
-    """Step 2: a hub on SQLite, HTTPS from its own CA, and the operator's desk."""
-    world.hub = machines.Hub(world.lab["hub"])
+def start_hub(world: World, database: str = "") -> None:
+    """Step 2: a hub, on SQLite unless a database is given, HTTPS from its own CA, and the operator's desk."""
+    world.hub = machines.Hub(world.lab["hub"], database)
     world.hub.make()
     world.hub.serve()
     world.operator = operators.Operator(
@@ -60,10 +69,15 @@ def start_hub(world: World) -> None:
     world.show.say(f"https://{machines.HUB_NAME}:{machines.HUB_PORT}, administrator in {world.hub.config_file}")
 
 
-def create_station(world: World, name: str, display_name: str, hostname: str) -> machines.Station:
-    """Step 3: create a station through the SDK with the guide's table, register its host, run it."""
+def create_station(
+    world: World, name: str, display_name: str, hostname: str, volume: Path | None = None
+) -> machines.Station:
+    """Step 3: create a station through the SDK with the guide's table, register its host, run it.
+
+    ``volume``: where its mirror shall lie, when not on a volume of its own.
+    """
     desk = world.desk
-    volume = world.lab.mounts.make_volume(world.lab[name], size_bytes=_VOLUME_BYTES)
+    volume = volume or world.lab.mounts.make_volume(world.lab[name], size_bytes=_VOLUME_BYTES)
     station = machines.Station(world.lab[name], volume)
     models = desk.models
     details = models.CreateManagementStationDetails(

@@ -12,6 +12,8 @@ from stationmaster.lab import host, waiting
 
 _LINE = re.compile(r'^(?P<method>\S+) (?P<path>\S+) (?P<status>\d+) (?P<bytes>\d+) (?P<client>\S+) "(?P<agent>.*)"$')
 
+_IMMUTABLE = re.compile(r"\.rpm$|\.deb$|/by-hash/|/repodata/[0-9a-f]{32,}-")
+
 
 def render_nginx(site: Path, directory: Path, *, port: int = 80, rate_bytes: int = 0) -> str:
     """A whole nginx.conf that serves ``site``; ``rate_bytes`` a second and connection when it is not 0."""
@@ -61,9 +63,29 @@ class UpstreamServer:
         found = (_LINE.match(line) for line in self._log.read_text().splitlines())
         return sum(int(match["bytes"]) for match in found if match)
 
+    def copies_sent(self) -> float:
+        """Bytes of what never changes under its name, sent in all, per byte of one copy: 1.0 when nothing came twice.
+
+        That is packages and metadata named by digest; root documents and plain names are asked for again on purpose.
+        """
+        return count_copies(self._log.read_text())
+
     def forget(self) -> None:
         """Start counting anew."""
         self._log.write_text("")
+
+
+def count_copies(log: str) -> float:
+    """See ``UpstreamServer.copies_sent``."""
+    sent: collections.Counter[str] = collections.Counter()
+    whole: dict[str, int] = {}
+    for match in (_LINE.match(line) for line in log.splitlines()):
+        if match and match["status"] in {"200", "206"} and _IMMUTABLE.search(match["path"]):
+            sent[match["path"]] += int(match["bytes"])
+            if match["status"] == "200":
+                whole[match["path"]] = max(whole.get(match["path"], 0), int(match["bytes"]))
+    one = sum(whole.values())
+    return sum(sent.values()) / one if one else 0.0
 
 
 def count_requests(log: str) -> Mapping[str, int]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stationmaster.lab import demo, lab, network, record
+from stationmaster.lab import endings, lab, network, record
 from stationmaster.lab.addressing import HostSpec
 
 pytestmark = pytest.mark.lab
@@ -73,7 +73,7 @@ def test_tidying_spares_labs_that_were_kept(base: Path) -> None:
         for made in (kept, left):
             made.notes.record.owner = record.ProcessRecord("", os.getpid(), 0)
             made.notes.save()
-        assert demo.tidy(base) == [left.plan.lab_id]
+        assert endings.tidy(base) == [left.plan.lab_id]
         assert kept["one"].run(["true"]).is_success
     finally:
         kept.close()

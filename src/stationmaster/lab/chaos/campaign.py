@@ -1,0 +1,165 @@
+"""Conducts a campaign: strike, wait, mend, let the group come to rest, look at every byte, and strike again."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import dataclasses
+import itertools
+import math
+import random
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from stationmaster.lab import balancer_watch, endings, failures, lab, load, measure, record, rest, show, waiting
+from stationmaster.lab.chaos import churn, faults, inventory, plan, report
+from stationmaster.lab.chaos import stage as stages
+from stationmaster.model import errors
+
+REST_SECONDS = 90.0
+_ASK_AGAIN_SECONDS = 20.0
+_QUIET_SECONDS = 6.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Orders:
+    """What a campaign is to do: for so many minutes, or so many strikes where ``strikes`` is given."""
+
+    seed: int
+    minutes: float = 0.0
+    strikes: int | None = None
+    only: tuple[str, ...] = ()
+    has_database: bool = True
+
+    def drawn(self) -> Iterator[plan.Strike]:
+        """The strikes of this seed."""
+        names = self.only or tuple(name for name in faults.TABLE if name != "database-killed" or self.has_database)
+        unknown = sorted(set(names) - set(faults.TABLE))
+        if unknown:
+            raise errors.CallerError(f"No such fault: {', '.join(unknown)}; there are {', '.join(faults.TABLE)}.")
+        return itertools.islice(
+            plan.draw(self.seed, {name: faults.TABLE[name].targets for name in names}), self.strikes
+        )
+
+
+def run(orders: Orders, reporter: show.Reporter, *, base: Path = record.BASE) -> report.CampaignResult:
+    """Build the stage, conduct the campaign, take everything down; logs are kept when something was violated."""
+    strikes = orders.drawn()
+    with endings.terminations_are_interrupts():
+        endings.tidy(base)
+        made = lab.Lab.build(stages.hosts(has_database=orders.has_database), base=base, note={"part": "chaos"})
+        is_good = False
+        try:
+            stage = stages.build(made, reporter, base / "cache", has_database=orders.has_database)
+            result = Campaign(stage, orders, reporter).conduct(strikes)
+            is_good = not result.all_violations
+        finally:
+            if not is_good:
+                reporter.say(f"The logs of all hosts are in {endings.save_logs(made, base)}.")
+            with reporter.step("Removing the lab"):
+                endings.close_undisturbed(made)
+    return result
+
+
+class Campaign:
+    """One run over a stage."""
+
+    def __init__(self, stage: stages.Stage, orders: Orders, reporter: show.Reporter) -> None:
+        self._stage = stage
+        self._orders = orders
+        self._show = reporter
+        self._time = stage.world.lab.clock
+        self._looks: list[tuple[plan.Strike, report.Look]] = []
+
+    def conduct(self, strikes: Iterator[plan.Strike]) -> report.CampaignResult:
+        """Strike until the time is over or no strike is left."""
+        world = self._stage.world
+        assert world.balancer is not None  # noqa: S101  the stage has started it
+        workers = [*failures.instance_workers(world), *failures.probe_workers(world)]
+        watch = balancer_watch.BalancerWatch(world.balancer.socket, world.station_addresses(), self._time)
+        upstream = churn.Churn(world, random.Random(self._orders.seed))
+        with watch, load.Load(workers, self._time) as work, upstream:
+            with self._show.step("Instances download in a loop, upstream publishes in a loop"):
+                self._time.sleep(_QUIET_SECONDS)
+            began = self._time.monotonic()
+            until = math.inf if self._orders.strikes is not None else began + self._orders.minutes * 60
+            for strike in strikes:
+                if self._time.monotonic() > until:
+                    break
+                self._one(strike, watch, upstream)
+                if self._looks[-1][1].rest is None:
+                    break  # nothing that is seen from here on would mean anything
+        return self._result(work.operations(), upstream.publications)
+
+    def _one(self, strike: plan.Strike, watch: balancer_watch.BalancerWatch, upstream: churn.Churn) -> None:
+        fault = faults.TABLE[strike.fault]
+        found: list[str] = []
+        self._time.sleep(strike.delay)
+        with self._show.step(f"{fault.about}: {strike.target}"):
+            started = self._time.monotonic()
+            mend = fault.strike(self._stage, strike.target)
+            self._time.sleep(max(0.0, started + strike.seconds - self._time.monotonic()))
+            noticed = None
+            if strike.target in self._stage.world.stations:
+                noticed = watch.first(strike.target, in_work=False, after=started)
+            mended = self._time.monotonic()
+            mend()
+        upstream.hold_still()
+        with self._show.step("  comes to rest"):
+            rested = self._wait_for_rest(upstream, mended, found)
+        files = self._inspect(found) if rested is not None else 0
+        upstream.go_on()
+        for words in found:
+            self._show.say(words)
+        event = measure.Event(strike.fault, started, self._time.monotonic(), noticed, mended, None)
+        look = report.Look(event, fault.bound, fault.excused, rested, files, tuple(found))
+        self._looks.append((strike, look))
+
+    def _wait_for_rest(self, upstream: churn.Churn, since: float, found: list[str]) -> float | None:
+        """Seconds until everything is as it should be; an operator orders a sync again when nothing seems to happen."""
+        world = self._stage.world
+        newest = churn.newest_roots(world)
+        deadline = self._time.monotonic() + REST_SECONDS
+        last = ""
+        while self._time.monotonic() < deadline:
+            waiting.until(upstream.order_sync, 30, "the hub to take an order", every=0.5)
+            with contextlib.suppress(errors.HostError):
+                rest.wait_until_settled(world, _ASK_AGAIN_SECONDS, newest)
+                return self._time.monotonic() - since
+            last = "; ".join(rest.unrest(world, newest))
+        found.append(f"No rest within {REST_SECONDS:g} s: {last}")
+        return None
+
+    def _inspect(self, found: list[str]) -> int:
+        files, newest = 0, churn.newest_roots(self._stage.world)
+        for station in self._stage.world.stations.values():
+            reader = inventory.inspect(station, self._stage.world.sources, newest)
+            found += reader.faults
+            files += reader.files
+        found += inventory.conflicting_records(self._stage.world)
+        return files
+
+    def _result(self, operations: Sequence[measure.Operation], publications: int) -> report.CampaignResult:
+        starts = [look.event.started for _, look in self._looks]
+        results = []
+        for (strike, look), until in zip(self._looks, [*starts[1:], math.inf], strict=True):
+            results.append(report.result_of(strike.fault, strike.target, look, operations, until, starts[0]))
+        # What failed between the strikes belongs to nobody, and nobody is excused from it.
+        quiet = [
+            f"{one.kind}: {one.failure}"
+            for one in operations
+            if one.failure
+            and one.kind in {*failures.OPERATIONS, report.HTTP}
+            and not any(look.event.started <= one.ended and one.started <= look.event.ended for _, look in self._looks)
+        ]
+        world = self._stage.world
+        assert world.server is not None  # noqa: S101
+        return report.CampaignResult(
+            seed=self._orders.seed,
+            database="PostgreSQL" if self._orders.has_database else "SQLite",
+            strikes=tuple(results),
+            publications=publications,
+            upstream_copies=round(world.server.copies_sent(), 3),
+            operations=dict(collections.Counter(one.kind for one in operations)),
+            violations=(*quiet, *inventory.answered_missing(world)),
+        )

@@ -1,0 +1,126 @@
+"""The group that chaos is done to: three stations, two of them on one GlusterFS volume, behind a balancer."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+from stationmaster.lab import gluster, guide, lab, machines, mounts, postgres, scenario, show
+from stationmaster.lab import world as guidebook
+from stationmaster.lab.addressing import HostSpec, Network
+from stationmaster.lab.world import DEB, RPM, World
+from stationmaster.model import errors
+
+SHARING = ("sta", "stb")  # these two have one volume, at different paths
+ALONE = "stc"
+STATIONS = (*SHARING, ALONE)
+SERVERS = ("ga", "gb", "gc")
+_PACKAGES = (60, 24)
+_BRICK_BYTES = 900 << 20
+
+
+@dataclasses.dataclass
+class Stage:
+    """A world and what it stands on. ``database`` is absent where the hub is on SQLite."""
+
+    world: World
+    storage: gluster.Storage
+    database: postgres.Postgres | None
+
+    @property
+    def hub(self) -> machines.Hub:
+        """The hub, once it was made."""
+        if self.world.hub is None:
+            raise errors.CallerError("There is no hub on this stage yet.")
+        return self.world.hub
+
+    def power_on(self, name: str) -> None:
+        """Bring a station back that lost its power: its file systems, then its daemon."""
+        station = self.world.stations[name]
+        if name in SHARING:
+            self.storage.remount(station.on, station.volume)
+        station.start()
+
+    def unmount(self, name: str) -> None:
+        """Take a station's volume away."""
+        self.world.lab.mounts.detach_volume(self.world.stations[name].volume)
+
+    def mount(self, name: str) -> None:
+        """Undo ``unmount``."""
+        station = self.world.stations[name]
+        if name in SHARING:
+            self.storage.remount(station.on, station.volume)
+        else:
+            self.world.lab.mounts.attach_volume(station.volume)
+
+    def fill(self, name: str) -> None:
+        """Leave no byte free on a station's volume; a shared one is full for both."""
+        for place in self._places(name):
+            mounts.fill_volume(place)
+
+    def free(self, name: str) -> None:
+        """Undo ``fill``."""
+        for place in self._places(name):
+            (place / mounts.FILLER).unlink(missing_ok=True)
+
+    def turn_read_only(self, name: str) -> None:
+        """One station can write no more to its volume; one that shares it can."""
+        station, runner = self.world.stations[name], self.world.lab.programs
+        if name in SHARING:
+            runner.run(["mount", "-i", "-o", "remount,ro", station.volume]).require_success("Remounting")
+        else:
+            self.world.lab.mounts.turn_read_only(station.volume)
+
+    def turn_writable(self, name: str) -> None:
+        """Undo ``turn_read_only``."""
+        station, runner = self.world.stations[name], self.world.lab.programs
+        if name in SHARING:
+            runner.run(["mount", "-i", "-o", "remount,rw", station.volume]).require_success("Remounting")
+        else:
+            self.world.lab.mounts.turn_writable(station.volume)
+
+    def _places(self, name: str) -> list[Path]:
+        if name in SHARING:
+            return [self.storage.brick_directory(number) for number in range(2)]
+        return [self.world.stations[name].volume]
+
+
+def hosts(*, has_database: bool) -> tuple[HostSpec, ...]:
+    """Who takes part; instances reach nothing but the balancer."""
+    core = ("up", "hub", "ops", *STATIONS, *SERVERS, *(["db"] if has_database else []))
+    balancer = HostSpec("lb", (Network.CORE, Network.EDGE), (guidebook.BALANCER,))
+    instances = (HostSpec(name, (Network.EDGE,)) for name in ("rpm1", "deb1"))
+    return (*(HostSpec(name) for name in core), balancer, *instances)
+
+
+def build(made: lab.Lab, reporter: show.Reporter, cache: Path, *, has_database: bool) -> Stage:
+    """Everything up to two instances that have installed something, with nothing left to happen."""
+    world = World(made, reporter, cache, is_debian_wanted=False)
+    stage = Stage(world, gluster.Storage(made, [made[name] for name in SERVERS]), None)
+    with reporter.step("Storage: GlusterFS, two bricks and an arbiter"):
+        stage.storage.make(size_bytes=_BRICK_BYTES)
+    with reporter.step(
+        f"Hub on {'PostgreSQL' if has_database else 'SQLite'}, upstream with an RPM and a DEB repository"
+    ):
+        scenario.publish_upstream(world, _PACKAGES)
+        if has_database:
+            stage.database = postgres.Postgres(made["db"], made.files)
+            stage.database.make()
+            stage.database.start()
+        scenario.start_hub(world, stage.database.url if stage.database else "")
+    with reporter.step("Three stations: two share the volume, one has its own"):
+        for name in SHARING:
+            volume = stage.storage.mount(made[name], f"volume-of-{name}")
+            scenario.create_station(world, name, name, guidebook.BALANCER, volume)
+        scenario.create_station(world, ALONE, ALONE, guidebook.BALANCER)
+        scenario.create_sources_and_profiles(world, SHARING[0])
+        scenario.wait_until_synced(world)
+        for station in world.stations.values():
+            station.wait_until_ready(60)
+    with reporter.step("Balancer: `balancer run` keeps HAProxy in step with the hub; dnf and apt instances behind it"):
+        world.balancer = machines.Balancer(made["lb"])
+        world.balancer.follow(guidebook.BALANCER, world.desk.environment)
+        for name, kind in (("rpm1", RPM), ("deb1", DEB)):
+            scenario.register_instance(world, name, kind)
+        guide.install_packages(world)
+    return stage
