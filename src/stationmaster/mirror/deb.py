@@ -101,8 +101,10 @@ class DebUpstream:
         if inline is not None:
             what = reader.base + inline.path
             if self._keyring is not None:
-                return (inline,), self._keyring.verify_inline(inline.content, what=what)
-            return (inline,), release.unsigned_text(inline.content)
+                text = self._keyring.verify_inline(inline.content, what=what)
+                release.require_clearsigned(inline.content, what=what)
+                return (inline,), text
+            return (inline,), release.unsigned_text(inline.content, what=what)
         plain, signature = self._pair.pop(directory, (None, None))
         if plain is None:
             plain = reader.require(directory + "Release")

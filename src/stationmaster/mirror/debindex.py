@@ -67,7 +67,7 @@ def parse_sources(blocks: Iterable[bytes], *, what: str) -> Iterator[fileref.Fil
             words = line.split(None, 2)
             if len(words) != 3:
                 continue
-            name = _text(words[2].strip(), what)
+            name = fileref.normal_path(_text(words[2].strip(), what), what=what)
             path = fileref.normal_path(f"{base}/{name}" if base else name, what=what)
             checksum = fileref.parse_checksum(
                 field.removeprefix(b"checksums-").decode(), _text(words[0], what), what=path

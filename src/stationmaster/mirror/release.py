@@ -13,6 +13,8 @@ _LENGTHS = {"SHA512": 128, "SHA256": 64, "SHA1": 40, "MD5Sum": 32}
 _MOST_FILES = 100_000  # Debian's largest suite lists 10,000
 _CLEARSIGNED = b"-----BEGIN PGP SIGNED MESSAGE-----"
 _SIGNATURE = b"-----BEGIN PGP SIGNATURE-----"
+_END = b"\n-----END PGP SIGNATURE-----"
+_SKEW = datetime.timedelta(hours=1)  # between an upstream's clock and ours
 _STRONG = {"SHA512": "sha512", "SHA256": "sha256"}
 
 
@@ -51,17 +53,41 @@ def parse_release(content: bytes, *, what: str) -> Release:
     return Release(fields, files, int(made.timestamp()) if made else 0, _parse_date(until, what) if until else None)
 
 
-def unsigned_text(document: bytes) -> bytes:
-    """The text of a cleartext-signed document whose signature nobody asked to check (RFC 9580 section 7)."""
-    if not document.lstrip().startswith(_CLEARSIGNED):
-        return document
-    _, _, after = document.replace(b"\r\n", b"\n").partition(b"\n\n")
-    text = after.partition(b"\n" + _SIGNATURE)[0]
-    return b"\n".join(line.removeprefix(b"- ") for line in text.split(b"\n"))
+def unsigned_text(document: bytes, *, what: str = "InRelease") -> bytes:
+    """The text of a document whose signature, if it has one, nobody asked to check."""
+    return require_clearsigned(document, what=what) if document.startswith(_CLEARSIGNED) else document
+
+
+def require_clearsigned(document: bytes, *, what: str) -> bytes:
+    """The text of a cleartext-signed document (RFC 9580 section 7), which must be nothing else.
+
+    OpenPGP libraries skip what stands before, after, or in unknown header lines; clients refuse such a document, and
+    in former times believed the rest as well.
+    """
+    head, _, rest = document.replace(b"\r\n", b"\n").partition(b"\n\n")
+    first, *headers = head.split(b"\n")
+    text, mark, signature = rest.partition(b"\n" + _SIGNATURE + b"\n")
+    lines = text.split(b"\n")
+    is_whole = first.rstrip() == _CLEARSIGNED and mark and signature.partition(_END)[1]
+    is_alone = not signature.partition(_END)[2].strip() and all(one.startswith(b"Hash:") for one in headers)
+    if not is_whole or not is_alone or any(line[:1] == b"-" and line[:2] != b"- " for line in lines):
+        raise failures.SignatureInvalidError(
+            f"{what} is no document that is cleartext-signed from its first to its last line.",
+            hint="The last good generation stays. Clients would refuse it, too.",
+            code="TextOutsideSignature",
+        )
+    return b"\n".join(line.removeprefix(b"- ") for line in lines)
 
 
 def require_current(release: Release, now: datetime.datetime, *, what: str) -> None:
-    """ReleaseExpiredError when Valid-Until has passed: clients would refuse it as well."""
+    """ReleaseExpiredError when Valid-Until has passed, or Date is still to come: clients would refuse it as well."""
+    if release.timestamp > (now + _SKEW).timestamp():
+        made = datetime.datetime.fromtimestamp(release.timestamp, datetime.UTC)
+        raise failures.ReleaseExpiredError(
+            f"{what} is of {made:%Y-%m-%d %H:%M} UTC, which is still to come; now it is {now:%Y-%m-%d %H:%M} UTC.",
+            hint="The last good generation stays. Check the clock of this machine, then the upstream's.",
+            code="ReleaseFromFuture",
+        )
     if release.valid_until is not None and release.valid_until < now:
         raise failures.ReleaseExpiredError(
             f"{what} was valid until {release.valid_until:%Y-%m-%d %H:%M} UTC; now it is {now:%Y-%m-%d %H:%M} UTC.",

@@ -9,10 +9,23 @@ import contextlib
 import socketserver
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import BinaryIO, Self
+from typing import Protocol, Self
 from urllib import parse
 
-Conversation = Callable[[BinaryIO, Mapping[str, str]], None]
+
+class Stream(Protocol):
+    """What an answer is written to."""
+
+    def write(self, content: bytes, /) -> int:
+        """These bytes."""
+        ...
+
+    def flush(self) -> None:
+        """Now."""
+        ...
+
+
+Conversation = Callable[[Stream, Mapping[str, str]], None]
 
 
 class HostileUpstream:
@@ -40,7 +53,7 @@ class HostileUpstream:
         self._server.server_close()
         self._thread.join()
 
-    def answer(self, stream: BinaryIO, target: str, headers: Mapping[str, str]) -> None:
+    def answer(self, stream: Stream, target: str, headers: Mapping[str, str]) -> None:
         """One request: the behaviour set for the path (of several each once, in order), else the file."""
         path = parse.unquote(target.lstrip("/"))
         with self._lock:
@@ -60,7 +73,7 @@ def reply(status: int, body: bytes = b"", **fields: str) -> Conversation:
     given = {name.replace("_", "-"): value for name, value in fields.items()}
     given.setdefault("content-length", str(len(body)))
 
-    def converse(stream: BinaryIO, _: Mapping[str, str]) -> None:
+    def converse(stream: Stream, _: Mapping[str, str]) -> None:
         head = "".join(f"{name}: {value}\r\n" for name, value in given.items() if value)
         stream.write(f"HTTP/1.1 {status} X\r\n{head}connection: close\r\n\r\n".encode("latin-1") + body)
 
@@ -70,7 +83,7 @@ def reply(status: int, body: bytes = b"", **fields: str) -> Conversation:
 def file(content: bytes) -> Conversation:
     """The honest answer: ranges are honoured."""
 
-    def converse(stream: BinaryIO, headers: Mapping[str, str]) -> None:
+    def converse(stream: Stream, headers: Mapping[str, str]) -> None:
         start = int(headers.get("range", "bytes=0-").removeprefix("bytes=").split("-")[0])
         if not start:
             reply(200, content, etag='"honest"')(stream, headers)
@@ -84,7 +97,7 @@ def file(content: bytes) -> Conversation:
 def raw(pieces: Iterable[bytes] | Callable[[], Iterator[bytes]]) -> Conversation:
     """Whatever these bytes are, as long as the client listens."""
 
-    def converse(stream: BinaryIO, _: Mapping[str, str]) -> None:
+    def converse(stream: Stream, _: Mapping[str, str]) -> None:
         for piece in pieces() if callable(pieces) else pieces:
             stream.write(piece)
             stream.flush()

@@ -157,9 +157,21 @@ def test_what_is_no_release_is_refused(text: bytes) -> None:
 
 
 def test_a_cleartext_document_is_unwrapped() -> None:
-    signed = b"-----BEGIN PGP SIGNED MESSAGE-----\nHash: SHA512\n\nA: b\n- -x\n-----BEGIN PGP SIGNATURE-----\nzz\n"
+    begin, end = b"-----BEGIN PGP SIGNED MESSAGE-----\n", b"-----END PGP SIGNATURE-----\n"
+    signed = begin + b"Hash: SHA512\n\nA: b\n- -x\n-----BEGIN PGP SIGNATURE-----\n\nzz\n" + end
     assert release.unsigned_text(signed) == b"A: b\n-x"
+    assert release.unsigned_text(signed.replace(b"\n", b"\r\n")) == b"A: b\n-x"
     assert release.unsigned_text(b"A: b\n") == b"A: b\n"
+    for spoilt in (
+        signed + b"C: d\n",
+        signed + signed,
+        signed.replace(end, b""),
+        signed.replace(b"Hash: SHA512", b"C: d"),
+        signed.replace(b"- -x", b"-x"),
+        signed.replace(begin, begin.strip() + b" x\n"),
+    ):
+        with pytest.raises(failures.SignatureInvalidError, match="first to its last line"):
+            release.unsigned_text(spoilt)
 
 
 def test_valid_until() -> None:
