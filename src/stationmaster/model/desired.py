@@ -76,6 +76,7 @@ class SourceFacts:
     gpg_key_urls: tuple[str, ...] = ()
     is_gpg_checked: bool = True
     is_tls_verified: bool = True
+    access: protocol.UpstreamAccess | None = None
 
     @property
     def architectures(self) -> tuple[str, ...]:
@@ -231,6 +232,7 @@ def _mirror_source(source: SourceFacts, sync_number: int) -> protocol.MirrorSour
         is_gpg_checked=source.is_gpg_checked,
         is_root_signed=source.is_root_signed,
         is_tls_verified=source.is_tls_verified,
+        access=source.access,
         sync_number=sync_number,
     )
 

@@ -208,6 +208,22 @@ class StationHeartbeat(Message, frozen=True):
     applied_digest: str = ""
 
 
+class UpstreamAccess(Message, frozen=True):
+    """What an upstream wants to see, and lists of its mirrors. Paths are on the station's host; all optional."""
+
+    mirrorlist: str = ""
+    metalink: str = ""
+    username: str = ""
+    password: str = ""
+    client_certificate: str = ""
+    client_key: str = ""
+    ca_file: str = ""
+
+    def __repr__(self) -> str:
+        """Without the password: messages end up in logs and in failed tests."""
+        return f"UpstreamAccess(username={self.username!r}, …)"
+
+
 class MirrorSource(Message, frozen=True):
     """What to mirror, and how upstream is reached. ``sync_number`` rises when a sync is wanted.
 
@@ -227,6 +243,7 @@ class MirrorSource(Message, frozen=True):
     is_gpg_checked: bool = True
     is_root_signed: bool = True
     is_tls_verified: bool = True
+    access: UpstreamAccess | None = None
     sync_number: int = 0
 
 

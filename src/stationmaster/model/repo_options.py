@@ -3,7 +3,7 @@
 RPM: lines of dnf ``key=value``. DEB: deb822 lines, of which ``Suites:`` says what to read and ``Components:`` which
 parts of it; a suite that ends in ``/`` is a flat repository and has no components. What the hub itself decides (where
 the repository is, whether it is enabled and checked, by which key) cannot be set here, since it would contradict the
-fields that say so.
+fields that say so. Lines about the way to the upstream are ``upstream_access``'s matter.
 """
 
 from __future__ import annotations
@@ -11,13 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from stationmaster.model import errors
+from stationmaster.model import errors, upstream_access
 
 _DNF_OWN = frozenset(
-    {"name", "baseurl", "mirrorlist", "metalink", "enabled", "gpgcheck", "gpgkey", "sslverify", "sslcacert"}
+    {"name", "baseurl", "enabled", "gpgcheck", "gpgkey", "sslverify"}
     | {"skip_if_unavailable", "proxy", "proxy_username", "proxy_password"}
 )
-_DNF_SECRET = frozenset({"username", "password"})
 _DEB_OWN = frozenset({"types", "uris", "enabled", "signed-by", "trusted", "allow-insecure", "allow-weak"})
 _DEB_KNOWN = frozenset(
     {"suites", "components", "architectures", "languages", "targets", "pdiffs", "by-hash"}
@@ -32,17 +31,15 @@ _DEB_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+/~-]*|\./?|/")
 
 def require_rpm_options(text: str) -> None:
     """CallerError naming the line that is no option of a dnf repository, or one that is not the caller's to set."""
-    for line in _lines(text):
+    lines = _lines(text)
+    upstream_access.require_access(lines, is_deb=False)
+    for line in lines:
+        if upstream_access.is_access_line(line):
+            continue
         key, separator, _ = line.partition("=")
         key = key.strip()
         if not separator or not _DNF_KEY.fullmatch(key):
             raise _refuse(line, "is no dnf option", "Write one key=value a line, for example module_hotfixes=1.")
-        if key in _DNF_SECRET:
-            # The line is not shown: it holds the secret.
-            raise errors.CallerError(
-                f"advancedRepoOptions sets {key}, which everybody who may list sources or read a repository file sees.",
-                hint="Let the repository admit the stations by their addresses.",
-            )
         if key in _DNF_OWN:
             raise _refuse(line, f"sets {key}, which the source's own fields decide", "Leave it out.")
 
@@ -50,7 +47,11 @@ def require_rpm_options(text: str) -> None:
 def require_deb_options(text: str) -> None:
     """CallerError naming what is wrong or missing in the deb822 lines of a DEB source."""
     fields: dict[str, list[str]] = {}
-    for line in _lines(text):
+    lines = _lines(text)
+    upstream_access.require_access(lines, is_deb=True)
+    for line in lines:
+        if upstream_access.is_access_line(line):
+            continue
         name, separator, value = line.partition(":")
         key = name.strip().lower()
         if not separator or not _DEB_KEY.fullmatch(name.strip()) or not value.strip():
@@ -95,7 +96,8 @@ def _lines(text: str) -> list[str]:
     lines = [line.strip() for line in text.splitlines()]
     for line in lines:
         if not line.isprintable() or line.startswith(("[", "#")):
-            raise _refuse(line, "is no option", "Write one option a line.")
+            shown = "password…" if line.lower().startswith("password") else line
+            raise _refuse(shown, "is no option", "Write one option a line.")
     return [line for line in lines if line]
 
 

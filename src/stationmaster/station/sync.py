@@ -20,7 +20,7 @@ from stationmaster.host import http as host_http
 from stationmaster.mirror import engine, exchange, limits, outcome, volume
 from stationmaster.mirror import source as mirror_source
 from stationmaster.model import errors, protocol
-from stationmaster.station import account, background, memory, orders, peers, steps
+from stationmaster.station import account, background, memory, orders, peers, steps, upstreams
 from stationmaster.station import board as boards
 from stationmaster.station import snapshot as snapshots
 
@@ -105,7 +105,13 @@ class Syncs:
         permission = Permission(self._stop, lambda: self._may_sync(step))
         http = self._doors.verified if source.is_tls_verified else self._doors.unverified
         machine = engine.Engine(self._doors.files, http, self._doors.clock)
-        self._guarded(told, source, lambda: self._sync(machine, source, told, permission, token=step.token))
+
+        def sync() -> outcome.SyncOutcome:
+            with upstreams.opened(source, engine_source(source, ""), http) as (door, warnings):
+                ended = self._sync(machine.through(door), source, told, permission, token=step.token)
+            return dataclasses.replace(ended, warnings=(*warnings, *ended.warnings))
+
+        self._guarded(told, source, sync)
 
     def _run_copy(self, step: steps.StartCopy) -> None:
         source, places = step.source, peers.places_of(step.holders, step.source.source_id, step.generation)
@@ -221,7 +227,14 @@ def engine_source(source: protocol.MirrorSource, armored_keys: str, *, url: str 
     is_pinned = armored_keys and source.is_gpg_checked and source.is_root_signed
     keys = (armored_keys.encode(),) if is_pinned else ()
     if source.format is protocol.SourceFormat.RPM:
-        return mirror_source.RpmSource(name=source.source_id, url=url or source.url, keys=keys)
+        lists = source.access if source.access is not None and url is None else protocol.UpstreamAccess()
+        return mirror_source.RpmSource(
+            name=source.source_id,
+            url=url or source.url,
+            keys=keys,
+            mirrorlist=lists.mirrorlist,
+            metalink=lists.metalink,
+        )
     return mirror_source.DebSource(
         name=source.source_id,
         url=url or source.url,

@@ -7,6 +7,8 @@ import pytest
 from oci.exceptions import ServiceError
 from oci.os_management_hub import models
 
+from stationmaster.hub.services import software_sources
+
 DEB = {"os_family": "UBUNTU_22_04", "arch_type": "AMD64", "url": "http://127.0.0.1:9/deb"}
 SUITES = "Suites: stable\nComponents: main contrib"
 
@@ -212,3 +214,27 @@ def test_a_page_token_of_another_list_or_a_made_up_one_is_refused(api: Any) -> N
 @pytest.mark.parametrize("limit", [0, 1001, -1])
 def test_a_limit_out_of_range_is_refused(api: Any, limit: Any) -> None:
     assert "limit" in refused(api.sources.list_software_sources, limit=limit).message
+
+
+def test_a_password_for_the_upstream_is_taken_and_never_given_back(api: Any) -> None:
+    secret = "s3cret-for-vendor"
+    details = models.CreatePrivateSoftwareSourceDetails(
+        compartment_id=api.root, display_name="closed", os_family="ORACLE_LINUX_9", arch_type="X86_64",
+        url="https://repo.example.com/ol9/", advanced_repo_options=f"priority=5\nusername=me\npassword={secret}",
+    )  # fmt: skip
+    made = api.sources.create_software_source(details).data
+    assert made.advanced_repo_options == "priority=5\nusername=me\npassword=********"
+    changed = made.advanced_repo_options.replace("priority=5", "priority=6")
+    api.sources.update_software_source(made.id, update(advanced_repo_options=changed))
+    read = api.sources.get_software_source(made.id).data
+    assert read.advanced_repo_options == changed
+    listed = api.sources.list_software_sources(compartment_id=api.root).data.items
+    assert secret not in str(listed)
+    error = refused(
+        api.sources.update_software_source, made.id, update(advanced_repo_options=f"password={secret}\nsslclientkey=k")
+    )
+    assert error.status == 400
+    assert secret not in error.message
+    with api.live.hub.store.read() as tx:
+        stored = software_sources.find(tx, made.id).advanced_repo_options
+    assert stored == f"priority=6\nusername=me\npassword={secret}"

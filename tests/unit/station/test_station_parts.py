@@ -13,9 +13,20 @@ import pytest
 from stationmaster.api_client import keys as rsa_keys
 from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
-from stationmaster.mirror import outcome, source
+from stationmaster.mirror import access, outcome, source
 from stationmaster.model import errors, protocol
-from stationmaster.station import account, board, certificates, health, names, register, report, source_keys, sync
+from stationmaster.station import (
+    account,
+    board,
+    certificates,
+    health,
+    names,
+    register,
+    report,
+    source_keys,
+    sync,
+    upstreams,
+)
 from stationmaster.station import plan as plans
 from stationmaster.station import snapshot as snapshots
 from stationmaster.testing import fake_hub, manual_clock
@@ -302,6 +313,21 @@ def test_sources_become_the_engines() -> None:
     assert sync.engine_source(msgspec.structs.replace(make.source(A), is_root_signed=False), "KEY").keys == ()
     with pytest.raises(errors.CallerError):
         sync.engine_source(msgspec.structs.replace(deb, suites=[]), "")
+
+
+def test_the_way_to_an_upstream_is_the_sources_own() -> None:
+    given = protocol.UpstreamAccess(
+        metalink="https://h/m", username="me", password="s3cret", client_certificate="/c.pem", ca_file="/ca.pem"
+    )
+    wanted = msgspec.structs.replace(make.source(A), access=given)
+    assert sync.engine_source(wanted, "") == source.RpmSource(name=A, url="http://upstream/", metalink="https://h/m")
+    copied = sync.engine_source(wanted, "", url="http://peer/")
+    assert copied == source.RpmSource(name=A, url="http://peer/")  # a peer is asked as a peer
+    assert upstreams.credentials_of(wanted) == access.Credentials(
+        "me", "s3cret", certificate=Path("/c.pem"), ca_file=Path("/ca.pem")
+    )
+    assert upstreams.credentials_of(make.source(A)) == access.Credentials()
+    assert "s3cret" not in repr(wanted)
 
 
 def test_registration_tries_until_time_is_over() -> None:

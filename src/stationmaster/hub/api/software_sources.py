@@ -14,7 +14,7 @@ from stationmaster.hub.api.wire import sources as wire
 from stationmaster.hub.api.wire.stations import ChangeCompartmentDetails
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import own_profiles, software_sources
-from stationmaster.model import errors
+from stationmaster.model import errors, upstream_access
 
 
 def create_source(call: Call, tx: sa.Connection) -> Answer:
@@ -148,7 +148,7 @@ def _full(tx: sa.Connection, row: Any) -> wire.SoftwareSource:
         gpg_key_fingerprint=None,
         is_gpg_check_enabled=row.is_gpg_check_enabled,
         is_ssl_verify_enabled=row.is_ssl_verify_enabled,
-        advanced_repo_options=row.advanced_repo_options,
+        advanced_repo_options=upstream_access.masked(row.advanced_repo_options),
     )
 
 

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
-from stationmaster.model import addresses, desired, errors, ports, protocol
+from stationmaster.model import addresses, desired, errors, ports, protocol, upstream_access
 
 Rows = Sequence[sa.Row[Any]]
 _BALANCER_REMEMBERED = datetime.timedelta(days=1)
@@ -85,6 +85,8 @@ def source_facts(row: sa.Row[Any]) -> desired.SourceFacts:
     """A software source as the model sees it, its options taken apart (design section 12)."""
     kind = protocol.SourceFormat(row.format)
     lines = [line.strip() for line in (row.advanced_repo_options or "").splitlines() if line.strip()]
+    access = upstream_access.access_of(lines)
+    lines = [line for line in lines if not upstream_access.is_access_line(line)]
     fields = {}
     if kind is protocol.SourceFormat.DEB:
         pairs = [line.partition(":") for line in lines]
@@ -105,6 +107,7 @@ def source_facts(row: sa.Row[Any]) -> desired.SourceFacts:
         gpg_key_urls=tuple((row.gpg_key_url or "").replace(",", " ").split()),
         is_gpg_checked=row.is_gpg_check_enabled,
         is_tls_verified=row.is_ssl_verify_enabled,
+        access=access,
     )
 
 

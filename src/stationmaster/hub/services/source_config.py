@@ -9,7 +9,7 @@ from typing import Any
 
 from stationmaster.hub.api.wire import common
 from stationmaster.hub.api.wire import sources as wire
-from stationmaster.model import addresses, errors, protocol, repo_options
+from stationmaster.model import addresses, errors, protocol, repo_options, upstream_access
 
 Columns = dict[str, Any]
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
@@ -26,7 +26,8 @@ def columns_of_new(details: wire.CreateSoftwareSourceDetails, kind: common.Sourc
         raise errors.CallerError(f"osFamily {family.value} has no repositories that could be mirrored.")
     url = require_url(details.url, field="url")
     key_url = _key_urls(details.gpg_key_url)
-    options = _options(details.advanced_repo_options, family)
+    given = upstream_access.unmasked(details.advanced_repo_options or "", None)
+    options = _options(given, family)
     return {
         "compartment_id": details.compartment_id,
         "display_name": details.display_name or _name_of(url),
@@ -62,7 +63,8 @@ def columns_of_change(details: wire.UpdateSoftwareSourceDetails, row: Any) -> Co
     if details.gpg_key_url is not None:
         columns["gpg_key_url"] = _key_urls(details.gpg_key_url)
     if details.advanced_repo_options is not None:
-        columns["advanced_repo_options"] = _options(details.advanced_repo_options, common.OsFamily(row.os_family))
+        given = upstream_access.unmasked(details.advanced_repo_options, row.advanced_repo_options)
+        columns["advanced_repo_options"] = _options(given, common.OsFamily(row.os_family))
     return columns
 
 
@@ -87,7 +89,7 @@ def require_url(text: str, *, field: str) -> str:
     if parsed.username is not None or parsed.password is not None:
         raise errors.CallerError(
             f"{field} carries a user name or password, which everybody who may list sources would read.",
-            hint="Let the repository admit the stations by their addresses.",
+            hint="Put username=… and password=… into advancedRepoOptions: the hub does not show that password again.",
         )
     if parsed.query or parsed.fragment or ".." in parsed.path.split("/"):
         raise errors.CallerError(f"{wrong}: it has a query, a fragment or `..`.", hint=hint)
