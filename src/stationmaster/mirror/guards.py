@@ -6,10 +6,19 @@ import datetime
 
 from stationmaster.mirror import failures, fileref, manifest, outcome, upstream
 
+_LARGEST_SKEW = datetime.timedelta(days=1)
 
-def require_not_older(root: upstream.Root, former: manifest.Header | None, policy: outcome.SyncPolicy) -> None:
-    """RollbackRefusedError when the root is older than the one held (a replay, or a mirror that lags)."""
+
+def require_not_older(
+    root: upstream.Root, former: manifest.Header | None, policy: outcome.SyncPolicy, now: datetime.datetime
+) -> None:
+    """RollbackRefusedError when the root is older than the one held (a replay, or a mirror that lags).
+
+    What is held counts only with a time that can be: one root of the future would shut out all that follow it.
+    """
     if former is None or policy.allow_rollback or not root.timestamp or root.timestamp >= former.timestamp:
+        return
+    if former.timestamp > (now + _LARGEST_SKEW).timestamp():
         return
     raise failures.RollbackRefusedError(
         f"The upstream's root is of {_shown(root.timestamp)}, older than the one held, of {_shown(former.timestamp)}.",

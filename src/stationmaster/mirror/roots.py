@@ -89,7 +89,7 @@ class RootSeeker:
         """Refuse a rollback, unless a certain generation was asked for."""
         if self._order.expected is None:
             newest = catalog.newest_header(self._volume, self._order.source.name)
-            guards.require_not_older(root, newest, self._order.policy)
+            guards.require_not_older(root, newest, self._order.policy, self._clock.now())
 
     def _seek(self, former: upstream.Former | None) -> upstream.Root:
         self._order.progress(outcome.Progress(outcome.Phase.ROOT))

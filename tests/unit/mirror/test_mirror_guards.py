@@ -74,6 +74,16 @@ def test_an_older_root_is_refused_until_allowed(held: Bench) -> None:
     assert held.sync(policy=outcome.SyncPolicy(allow_rollback=True)).state is outcome.State.SYNCED
 
 
+def test_a_root_of_the_future_does_not_shut_out_what_follows(held: Bench) -> None:
+    ahead = int(held.clock.now().timestamp()) - 1_700_000_000 + 10 * 86400
+    held.site.files = repository(stamp=ahead)
+    assert held.sync().error is None
+    held.site.files = repository({**PACKAGES, "a.rpm": b"a"}, 100)
+    assert held.sync().error is None
+    held.site.files = repository(stamp=50)
+    refused(held, "RollbackRefused")
+
+
 @pytest.mark.parametrize("left", [0, 1, 9])
 def test_an_upstream_that_shrank_is_refused_until_allowed(held: Bench, left: int) -> None:
     held.site.files = repository(dict(list(PACKAGES.items())[:left]), 9)
