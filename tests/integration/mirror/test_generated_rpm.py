@@ -173,7 +173,8 @@ def dnf(mirrored: tuple[Path, Path, Path], tmp_path: Path, run: Any) -> Iterator
 
         def call(*arguments: str) -> list[str]:
             out = run(
-                "dnf", "-q", "-y", f"--config={tmp_path}/dnf.conf", "--installroot", tmp_path / "root", "--releasever", "9",
+                "dnf", "-q", "-y", f"--config={tmp_path}/dnf.conf", "--releasever", "9",
+                "--installroot", tmp_path / "root",
                 f"--setopt=reposdir={tmp_path}/repos", f"--setopt=cachedir={tmp_path}/cache", "--setopt=plugins=0",
                 f"--setopt=persistdir={tmp_path}/persist", "--setopt=module_platform_id=platform:el9",
                 "--repo", name, *arguments, home=tmp_path,

@@ -151,7 +151,10 @@ class RpmWriter:
     def _product(self) -> _Data | None:
         """The product certificate, which names no package, of the first input that has one."""
         source = next((one for one in self._inputs if "productid" in one.data), None)
-        return self._plain("productid", source.raw("productid"), "productid") if source is not None else None
+        if source is None:
+            return None
+        _, dot, suffix = source.data["productid"].href.rpartition("productid")[2].rpartition(".")
+        return self._plain("productid", source.raw("productid"), f"productid{dot}{suffix}")
 
     def _warn_of_rest(self, kinds: set[str]) -> None:
         known = {"modules", "group", "updateinfo", *_REST}

@@ -167,9 +167,9 @@ class _Cutter:
     def feed(self, block: bytes) -> None:
         self._buffer += block
         self._parser.Parse(block, False)
-        if self._begin is None:
-            self._drop(self._offset + len(self._buffer))
-        elif len(self._buffer) > _LONGEST_PART:
+        if self._begin is None:  # a tag may have begun: what the parser has not taken yet stays (-1: it does not know)
+            self._drop(max(self._offset, self._parser.CurrentByteIndex))
+        if len(self._buffer) > _LONGEST_PART:
             raise failures.MetadataTooLargeError(f"{self._what} holds an entry without end.")
 
     def close(self) -> None:
