@@ -14,10 +14,11 @@ _PER_CONNECTION = 20_000
 
 
 class HeadAnswer(NamedTuple):
-    """The status of one path."""
+    """The status of one path, and how long its body would be; -1 when that is not said."""
 
     target: str
     status: int
+    size: int = -1
 
 
 def head_all(
@@ -49,4 +50,10 @@ def _run(connection: socket.socket, address: str, targets: Iterator[str], extra:
                     raise ConnectionResetError("the connection was closed")
                 buffer += piece
             head, _, buffer = buffer.partition(b"\r\n\r\n")
-            yield HeadAnswer(target, int(head[9:12]))
+            yield HeadAnswer(target, int(head[9:12]), _size(head))
+
+
+def _size(head: bytes) -> int:
+    _, _, rest = head.lower().partition(b"\r\ncontent-length:")
+    value = rest.partition(b"\r\n")[0].strip()
+    return int(value) if value.isdigit() else -1

@@ -22,7 +22,7 @@ import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.mirror import catalog, failures, fileref, manifest, pool, superseded, volume
+from stationmaster.mirror import catalog, failures, fileref, manifest, pool, superseded, volume, writers
 
 _METADATA = fileref.Kind.METADATA.value
 _ENDED = {errno.ENOTEMPTY, errno.EEXIST}
@@ -95,6 +95,7 @@ class Publisher:
             superseded.Superseded(self._files, self._volume, self._source).carry(former, directory, header.generation)
         self._seal(directory, header, overlays)
         self._make_held(directory, header)
+        writers.close_all(self._files, self._volume)  # who begins to remove from now on sees that it is held (R1)
         if alone:
             self._volume.require()
             tree = f"../../../../generations/{self._source}/{header.generation}/tree"

@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
-
-import msgspec
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import volume
-from stationmaster.model import protocol
-from stationmaster.station import background, engine_keeper, memory, observe, slow_steps, steps, sync
+from stationmaster.station import background, engine_keeper, memory, slow_steps, steps, sync
 from stationmaster.station import board as boards
 from stationmaster.station import config as configs
 from stationmaster.station import snapshot as snapshots
@@ -20,7 +15,7 @@ from stationmaster.station.sites import spec as site_spec
 
 @dataclasses.dataclass(frozen=True)
 class Doors:
-    """All that quick steps act through."""
+    """All that quick steps act through. A hanging volume holds up ``volume_work``, and nothing else."""
 
     files: host_files.Files
     memory: memory.Memory
@@ -28,7 +23,7 @@ class Doors:
     squid: engine_keeper.EngineKeeper[site_spec.SquidSpec]
     syncs: sync.Syncs
     work: background.Background
-    open_volume: Callable[[], volume.Volume]
+    volume_work: background.Background
 
 
 class Apply:
@@ -45,13 +40,12 @@ class Apply:
     def take(self, step: steps.Step) -> None:
         """One step. StationmasterError or OSError when it cannot be taken now."""
         if isinstance(step, steps.SlowStep):
-            self._doors.work.start(_subject(step), functools.partial(self._slow.take, step))
+            work = self._doors.volume_work if isinstance(step, steps.VolumeStep) else self._doors.work
+            work.start(_subject(step), functools.partial(self._slow.take, step))
             return
         match step:
             case steps.KeepDesired() | steps.KeepVisible() | steps.KeepTokens():
                 self._keep(step)
-            case steps.RecordVisible():
-                self._record(step.visible)
             case steps.WriteWww() | steps.LinkWww() | steps.RemoveWww():
                 self._change_www(step)
             case steps.ApplyNginx():
@@ -87,17 +81,6 @@ class Apply:
             )
         )
 
-    def _record(self, visible: protocol.Visible) -> None:
-        """R1: link(2); when somebody was there first, what they recorded is read by the next look at the volume."""
-        found = self._doors.open_volume()
-        directory = observe.records_directory(found, visible.source_id)
-        found.make_directory(directory)
-        record = observe.Record(generation=visible.generation, number=visible.number)
-        self._doors.files.create_exclusive(directory / str(visible.number), msgspec.json.encode(record))
-        highest = observe.highest_record(directory)
-        if highest is not None:
-            self._board.change(lambda present: _with_record(present, visible.source_id, highest))
-
     def _change_www(self, step: steps.WriteWww | steps.LinkWww | steps.RemoveWww) -> None:
         path = self._state.www / step.path
         self._doors.files.make_directory(path.parent)
@@ -111,14 +94,6 @@ class Apply:
             self._doors.files.remove(path)
             content = ""
         self._board.change(lambda present: _with_www(present, step.path, content))
-
-
-def _with_record(present: snapshots.Snapshot, source_id: str, record: observe.Record) -> snapshots.Snapshot:
-    if present.volume is None:
-        return present
-    visible = protocol.Visible(source_id=source_id, number=record.number, generation=record.generation)
-    records = boards.with_entry(present.volume.records, source_id, visible)
-    return dataclasses.replace(present, volume=dataclasses.replace(present.volume, records=records))
 
 
 def _with_www(present: snapshots.Snapshot, path: str, content: str) -> snapshots.Snapshot:
@@ -135,5 +110,7 @@ def _subject(step: steps.SlowStep) -> str:
             return f"keys {step.source.source_id}"
         case steps.ProbeFetchable():
             return f"proof {step.source_id}"
+        case steps.RecordVisible():
+            return f"record {step.visible.source_id}"
         case _:
             return type(step).__name__

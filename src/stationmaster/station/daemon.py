@@ -75,6 +75,7 @@ class Daemon:
             self._heartbeat.wake()
             parts.doors.syncs.close()
             parts.doors.work.close()
+            parts.doors.volume_work.close()
             for thread in threads:
                 thread.join(timeout=_JOIN_SECONDS)
             answering.close()

@@ -127,7 +127,10 @@ class HeartbeatThread:
         if former.problem is not None or former.confirmed_at is None:
             _log.info("The hub confirms this station.")
         contact = snapshots.Contact(
-            confirmed_at=sent_at, time_confirmed=time_sent, is_in_rotation=answer.is_in_rotation
+            confirmed_at=sent_at,
+            time_confirmed=time_sent,
+            is_in_rotation=answer.is_in_rotation,
+            skew_seconds=abs((answer.time_received - time_sent).total_seconds()),
         )
         self._board.change(lambda present: with_answer(present, answer, contact))
 

@@ -18,6 +18,7 @@ from typing import TypeVar
 import msgspec
 
 from stationmaster.host import files as host_files
+from stationmaster.mirror import lock
 from stationmaster.model import protocol
 from stationmaster.station import config as configs
 from stationmaster.station import snapshot as snapshots
@@ -41,9 +42,11 @@ class StoredVisible(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoredProofs(msgspec.Struct, frozen=True, kw_only=True):
-    """Content of fetchable.json: source and generation."""
+    """Content of fetchable.json: source and generation; true of one mount of one volume under one kernel."""
 
     volume_id: str
+    mount: str = ""
+    boot: str = ""
     proved: tuple[tuple[str, str], ...] = ()
 
 
@@ -78,16 +81,20 @@ class Memory:
         """For a start without the hub."""
         self._write(self._state.visible, StoredVisible(told=told, shown=shown))
 
-    def proofs(self, volume_id: str) -> Mapping[tuple[str, str], snapshots.FetchView]:
-        """What was proved fetchable on this volume."""
+    def proofs(self, volume_id: str) -> tuple[str, Mapping[tuple[str, str], snapshots.FetchView]]:
+        """The mount they are of, and what was proved fetchable there; nothing after the host was started anew."""
         stored = _read(self._state.fetchable, StoredProofs)
-        found = stored.proved if stored is not None and stored.volume_id == volume_id else ()
-        return snapshots.frozen_map({key: snapshots.FetchView(is_fetchable=True) for key in found})
+        if stored is None or stored.volume_id != volume_id or stored.boot != lock.boot_id():
+            return "", snapshots.frozen_map()
+        return stored.mount, snapshots.frozen_map(
+            {key: snapshots.FetchView(is_fetchable=True) for key in stored.proved}
+        )
 
-    def keep_proofs(self, volume_id: str, proofs: Mapping[tuple[str, str], snapshots.FetchView]) -> None:
+    def keep_proofs(self, volume_id: str, mount: str, proofs: Mapping[tuple[str, str], snapshots.FetchView]) -> None:
         """So that a restart need not ask for every path again."""
         proved = tuple(sorted(key for key, view in proofs.items() if view.is_fetchable))
-        self._write(self._state.fetchable, StoredProofs(volume_id=volume_id, proved=proved))
+        stored = StoredProofs(volume_id=volume_id, mount=mount, boot=lock.boot_id(), proved=proved)
+        self._write(self._state.fetchable, stored)
 
     def names(self) -> Mapping[str, tuple[str, ...]]:
         """Addresses by host name."""

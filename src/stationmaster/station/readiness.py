@@ -60,6 +60,13 @@ def _findings(snapshot: snapshots.Snapshot, now_at: float, now: datetime.datetim
     if snapshot.volume is not None and snapshot.volume.problem is None:  # else the volume is the reason, and is told
         yield from _visible_findings(snapshot, snapshot.desired)
     yield from _contact_findings(snapshot, snapshot.desired, now_at)
+    if snapshot.orders.volume_problem is not None:
+        # What it holds is whole; it is what it would write that may not be (R10). So it is no equal, and not nothing.
+        yield (
+            protocol.Readiness.LAST_RESORT,
+            snapshot.orders.volume_problem.code,
+            snapshot.orders.volume_problem.message,
+        )
     if snapshot.desired.is_draining:
         yield protocol.Readiness.LAST_RESORT, "Draining", "An operator is draining this station."
 
@@ -105,17 +112,29 @@ def _visible_findings(snapshot: snapshots.Snapshot, desired: protocol.StationDes
     wanted = [one for one in snapshot.told if any(one.source_id == source.source_id for source in desired.sources)]
     names = {source.source_id: source.name for source in desired.sources}
     served = 0
-    behind = []
+    behind, unproved = [], []
     for told in wanted:
         shown = snapshot.shown_of(told.source_id)
         if shown is not None and snapshot.can_fetch(shown.source_id, shown.generation):
             served += 1
             if shown.number >= told.number:
                 continue
+        elif shown is not None and _is_unproved(snapshot, shown):
+            unproved.append(names[told.source_id])
+            continue
         behind.append(names[told.source_id])
+    if unproved:
+        kind = protocol.Readiness.LAST_RESORT if served else protocol.Readiness.NO
+        yield kind, "Unproved", f"This station is checking what it holds of {', '.join(sorted(unproved))}."
     if behind:
         kind = protocol.Readiness.LAST_RESORT if served else protocol.Readiness.NO
         yield kind, "Behind", f"This station does not yet show the visible generation of {', '.join(sorted(behind))}."
+
+
+def _is_unproved(snapshot: snapshots.Snapshot, shown: protocol.Visible) -> bool:
+    volume = snapshot.volume
+    is_held = volume is not None and volume.holds(shown.source_id, shown.generation)
+    return is_held and (shown.source_id, shown.generation) not in snapshot.fetch
 
 
 def _contact_findings(

@@ -27,7 +27,7 @@ from stationmaster.host import programs as host_programs
 from stationmaster.mirror import volume
 from stationmaster.model import addresses, errors, plain_path, protocol, response_file
 from stationmaster.station import config as configs
-from stationmaster.station import memory, observe, wiring
+from stationmaster.station import memory, volume_look, wiring
 
 _PATH = "/stationmaster/v1/registrations"
 _SOCKET_LIMIT = 107
@@ -265,7 +265,7 @@ def _take_volume(directory: Path, tenancy_id: str, doors: Doors) -> tuple[volume
 
 def _warnings(directory: Path, programs: host_programs.Programs) -> tuple[str, ...]:
     found = []
-    if observe.is_on_root(directory):
+    if volume_look.is_on_root(directory):
         found.append(f"The mirror directory {directory} lies on the root file system: a full mirror fills it.")
     found += [
         f"{name} is not installed; the station needs it to run."

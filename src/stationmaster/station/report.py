@@ -59,6 +59,9 @@ def volume_report(snapshot: snapshots.Snapshot) -> protocol.VolumeReport:
         is_writable=volume.is_writable,
         is_on_root_file_system=volume.is_on_root_file_system,
         problem=volume.problem,
+        writer_token=volume.writer_token,
+        own_nonce=volume.own_nonce,
+        nonces=dict(volume.nonces),
     )
 
 

@@ -37,7 +37,11 @@ class HeldView:
 
 @dataclasses.dataclass(frozen=True)
 class VolumeView:
-    """The volume as last seen. ``seen_at`` is when the look began: a mount that hangs leaves it standing still."""
+    """The volume as last seen. ``seen_at`` is when the look began: a mount that hangs leaves it standing still.
+
+    ``own_nonce`` and ``nonces`` prove sharing (R10); ``writer_token`` is the highest that the volume carries (R8);
+    ``mount`` changes when the directory becomes another one.
+    """
 
     directory: str
     seen_at: float
@@ -50,6 +54,10 @@ class VolumeView:
     write_problem: protocol.Problem | None = None
     held: Mapping[str, tuple[HeldView, ...]] = dataclasses.field(default_factory=frozen_map)
     records: Mapping[str, protocol.Visible] = dataclasses.field(default_factory=frozen_map)
+    own_nonce: str = ""
+    nonces: Mapping[str, str] = dataclasses.field(default_factory=frozen_map)
+    writer_token: int = 0
+    mount: str = ""
 
     def holds(self, source_id: str, generation: str) -> bool:
         """Whether the generation is whole here."""
@@ -129,13 +137,17 @@ class Orders:
 
 @dataclasses.dataclass(frozen=True)
 class Contact:
-    """Talk with the hub. ``confirmed_at`` is when the last heartbeat that was answered was *sent* (R2)."""
+    """Talk with the hub. ``confirmed_at`` is when the last heartbeat that was answered was *sent* (R2).
+
+    ``skew_seconds``: how far this host's wall clock and the hub's are apart.
+    """
 
     confirmed_at: float | None = None
     time_confirmed: datetime.datetime | None = None
     problem: protocol.Problem | None = None
     is_gone: bool = False
     is_in_rotation: bool = True
+    skew_seconds: float = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -201,6 +213,7 @@ class Snapshot:
     certificates: CertificatesView = dataclasses.field(default_factory=CertificatesView)
     www: Mapping[str, str] = dataclasses.field(default_factory=frozen_map)
     fetch: Mapping[tuple[str, str], FetchView] = dataclasses.field(default_factory=frozen_map)
+    proved_mount: str = ""
     syncs: Mapping[str, SyncView] = dataclasses.field(default_factory=frozen_map)
     keys: Mapping[str, KeysView] = dataclasses.field(default_factory=frozen_map)
     clean_at: float = float("inf")

@@ -13,6 +13,8 @@ from stationmaster.model import protocol
 from stationmaster.station import orders, source_keys, steps
 from stationmaster.station import snapshot as snapshots
 
+MOST_SKEW_SECONDS = 300.0
+
 
 def plan_source(
     snapshot: snapshots.Snapshot, source: protocol.MirrorSource, now: snapshots.Moment
@@ -53,7 +55,7 @@ def next_copy(snapshot: snapshots.Snapshot, source: protocol.MirrorSource) -> st
 
 
 def may_clean(snapshot: snapshots.Snapshot, desired: protocol.StationDesired, now: snapshots.Moment) -> bool:
-    """Nothing is removed with the hub away (R12-R18), from a volume in trouble, or beside a sync.
+    """Nothing is removed with the hub away or the clocks apart (R12-R18), from a volume in trouble, or beside a sync.
 
     From a hub that gives leases the volume's own is needed as well (R1, R10).
     """
@@ -63,7 +65,8 @@ def may_clean(snapshot: snapshots.Snapshot, desired: protocol.StationDesired, no
     is_ours = snapshot.orders.leases is None or orders.removal_token(snapshot.orders, now.at) is not None
     is_refused = snapshot.orders.volume_problem is not None
     is_busy = any(one.is_busy for one in snapshot.syncs.values())
-    return is_confirmed and is_well and is_ours and not is_refused and not is_busy
+    is_timed = snapshot.contact.skew_seconds <= MOST_SKEW_SECONDS
+    return is_confirmed and is_well and is_ours and is_timed and not is_refused and not is_busy
 
 
 def _sync_of(snapshot: snapshots.Snapshot, source: protocol.MirrorSource) -> snapshots.SyncView:

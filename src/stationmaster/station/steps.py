@@ -153,4 +153,5 @@ Step = (
     | RunSetup
 )
 
-SlowStep = FetchKeys | RequestCertificate | ProbeFetchable | Clean | RunSetup
+VolumeStep = ProbeFetchable | RecordVisible | Clean
+SlowStep = FetchKeys | RequestCertificate | RunSetup | VolumeStep

@@ -17,7 +17,7 @@ from stationmaster.host import files as host_files
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
 from stationmaster.station import config as configs
-from stationmaster.station import memory, names, observe, specs
+from stationmaster.station import memory, names, observe, specs, volume_look
 from stationmaster.station import snapshot as snapshots
 
 _log = logging.getLogger(__name__)
@@ -64,6 +64,7 @@ class Watch:
         self._memory = kept
         self._files = files
         self._clock = clock
+        self._nonce = volume_look.Nonce(clock)
 
     def start(self, stop: threading.Event) -> tuple[threading.Thread, ...]:
         """All observers."""
@@ -79,10 +80,10 @@ class Watch:
         desired = self._board.read().desired
         directory = desired.mirror_directory if desired else self._config.mirror_directory
         source_ids = [source.source_id for source in desired.sources] if desired else []
-        view = observe.look_at_volume(self._config, directory, source_ids, self._files, self._clock)
+        view = volume_look.look_at_volume(self._config, directory, source_ids, self._files, self._nonce, self._clock)
         former = self._board.read().volume
         is_news = former is None or dataclasses.replace(former, **_same(view)) != view
-        self._board.change(lambda present: dataclasses.replace(present, volume=view), is_news=is_news)
+        self._board.change(lambda present: with_volume(present, view), is_news=is_news)
         self._log_volume(former.problem if former else None, view.problem)
         self._log_volume(former.write_problem if former else None, view.write_problem)
 
@@ -130,6 +131,13 @@ class Watch:
             _log.error(present.message, extra={"code": present.code})
         elif present is None and former is not None:
             _log.info("The volume is well again.", extra={"former": former.code})
+
+
+def with_volume(present: snapshots.Snapshot, view: snapshots.VolumeView) -> snapshots.Snapshot:
+    """After a look. What was proved of another mount is proved again before this station says that it is ready."""
+    if not view.mount or view.mount == present.proved_mount:
+        return dataclasses.replace(present, volume=view)
+    return dataclasses.replace(present, volume=view, fetch=snapshots.frozen_map(), proved_mount=view.mount)
 
 
 def _same(view: snapshots.VolumeView) -> dict[str, Any]:

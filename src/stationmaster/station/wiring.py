@@ -30,6 +30,8 @@ from stationmaster.station import (
     source_keys,
     specs,
     sync,
+    volume_look,
+    volume_steps,
     watch,
 )
 from stationmaster.station import board as boards
@@ -77,7 +79,7 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
             config,
             kept,
             setup_done=ports_setup.done(),
-            clean_at=clock.monotonic() + slow_steps.FIRST_CLEAN_SECONDS,
+            clean_at=clock.monotonic() + volume_steps.FIRST_CLEAN_SECONDS,
         )
     )
     names = station_names.Names(network.resolve, clock, kept.names())
@@ -88,13 +90,20 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
     slow = slow_steps.Doors(
         files=files,
         clock=clock,
-        memory=kept,
         link=link,
         keys=source_keys.KeyStore(state.keys, files, host_http.Http(connections_per_host=2)),
         setup=ports_setup,
-        open_volume=open_volume,
-        probe_token=host.probe_token,
-        probe_address=watch.probe_address(config),
+        volume=volume_steps.VolumeSteps(
+            board,
+            volume_steps.Doors(
+                files=files,
+                clock=clock,
+                memory=kept,
+                open_volume=open_volume,
+                probe_token=host.probe_token,
+                probe_address=watch.probe_address(config),
+            ),
+        ),
     )
     return Parts(
         state=state,
@@ -122,6 +131,7 @@ def first_snapshot(
 ) -> snapshots.Snapshot:
     """What is known before anything was looked at: what the last daemon stored (I9)."""
     stored, visible, tokens = kept.desired(), kept.visible(), kept.tokens()
+    mount, proofs = kept.proofs(config.volume_id)
     path = stored.desired.certificate_path if stored else None
     return snapshots.Snapshot(
         station_id=config.station_id,
@@ -136,7 +146,8 @@ def first_snapshot(
         volume_timeout_seconds=config.volume_timeout_seconds,
         certificates=observe.look_at_certificates(state, path, snapshots.CertificatesView()),
         www=observe.look_at_www(state.www),
-        fetch=kept.proofs(config.volume_id),
+        fetch=proofs,
+        proved_mount=mount,
         syncs=kept.syncs(),
         # Until the hub has spoken nobody may ask an upstream.
         orders=snapshots.Orders(leases=snapshots.frozen_map(), tokens=tokens, stored_tokens=tokens),
@@ -209,10 +220,10 @@ def _quick_doors(
         squid=engine_keeper.EngineKeeper("squid", lambda spec: program.SquidSite(spec, engines), board, clock),
         syncs=sync.Syncs(board, kept, sync_doors, config.sync_threads, stop),
         work=background.Background("step", _STEP_THREADS),
-        open_volume=open_volume,
+        volume_work=background.Background("volume-step", _STEP_THREADS),
     )
 
 
 def _open_volume(board: boards.Board, config: configs.StationConfig, files: host_files.Files) -> volume.Volume:
     desired = board.read().desired
-    return observe.open_volume(config, desired.mirror_directory if desired else config.mirror_directory, files)
+    return volume_look.open_volume(config, desired.mirror_directory if desired else config.mirror_directory, files)

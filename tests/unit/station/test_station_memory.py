@@ -12,9 +12,9 @@ import pytest
 from hypothesis import strategies as st
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import volume
+from stationmaster.mirror import lock, volume
 from stationmaster.model import protocol
-from stationmaster.station import board, config, hub_link, memory, observe
+from stationmaster.station import board, config, hub_link, memory, observe, report, volume_look, watch
 from stationmaster.station import snapshot as snapshots
 from stationmaster.testing import manual_clock
 from stationmaster.testing import stations as make
@@ -58,7 +58,9 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     kept.keep_desired("d", make.desired())
     kept.keep_visible((make.visible(A, 2, "g2"),), (make.visible(A, 1, "g1"),))
     kept.keep_proofs(
-        "v", {(A, "g1"): snapshots.FetchView(is_fetchable=True), (A, "g2"): snapshots.FetchView(is_fetchable=False)}
+        "v",
+        "1:2",
+        {(A, "g1"): snapshots.FetchView(is_fetchable=True), (A, "g2"): snapshots.FetchView(is_fetchable=False)},
     )
     report = protocol.SyncReport(number=3, is_running=False, problem=protocol.Problem(code="x", message="y"))
     kept.keep_syncs(
@@ -70,8 +72,8 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     assert stored is not None
     assert (stored.digest, stored.desired) == ("d", make.desired())
     assert kept.visible().shown == (make.visible(A, 1, "g1"),)
-    assert dict(kept.proofs("v")) == {(A, "g1"): snapshots.FetchView(is_fetchable=True)}
-    assert dict(kept.proofs("another volume")) == {}
+    assert kept.proofs("v") == ("1:2", {(A, "g1"): snapshots.FetchView(is_fetchable=True)})
+    assert kept.proofs("another volume") == ("", {})
     assert dict(kept.syncs()) == {A: snapshots.SyncView(number=3, report=report, failures=2)}
     assert (tmp_path / "desired.json").stat().st_mode & 0o777 == 0o600
 
@@ -113,15 +115,17 @@ class ReadOnlyFiles(host_files.Files):
 def test_the_volume_as_it_is(tmp_path: Path) -> None:
     clock = manual_clock.ManualClock()
     made = volume.init_volume(host_files.Files(), tmp_path / "m", clock, hub="tenancy")
-    records = observe.records_directory(made, A)
+    records = volume_look.records_directory(made, A)
     records.mkdir(parents=True)
     for number, generation in ((2, "g2"), (10, "g10"), (9, "g9")):
-        (records / str(number)).write_bytes(msgspec.json.encode(observe.Record(generation, number)))
+        (records / str(number)).write_bytes(msgspec.json.encode(volume_look.Record(generation, number)))
     (records / "11").write_text("half a rec")
     (records / ".12.tmp").write_text("")
 
     def look(volume_id: str, files: host_files.Files) -> snapshots.VolumeView:
-        return observe.look_at_volume(_config(made.root, volume_id), str(made.root), [A], files, clock)
+        return volume_look.look_at_volume(
+            _config(made.root, volume_id), str(made.root), [A], files, volume_look.Nonce(clock), clock
+        )
 
     view = look(made.id, host_files.Files())
     assert view.records == {A: make.visible(A, 10, "g10")}
@@ -136,7 +140,9 @@ def test_the_volume_as_it_is(tmp_path: Path) -> None:
     assert view.problem is not None
     assert (view.volume_id, view.problem.code) == (None, "NotAVolume")
     assert "carries volume" in view.problem.message
-    missing = observe.look_at_volume(_config(tmp_path), str(tmp_path / "none"), [A], host_files.Files(), clock)
+    missing = volume_look.look_at_volume(
+        _config(tmp_path), str(tmp_path / "none"), [A], host_files.Files(), volume_look.Nonce(clock), clock
+    )
     assert missing.problem is not None
     assert not (tmp_path / "none").exists()
 
@@ -153,9 +159,58 @@ def test_www_is_read_as_it_is_served(tmp_path: Path) -> None:
 def test_a_mount_that_is_missing_is_told_to_be_mounted_not_made_anew(tmp_path: Path) -> None:
     """I11: `mirror init` on the bare path would be the very thing that must not happen."""
     clock = manual_clock.ManualClock()
-    view = observe.look_at_volume(_config(tmp_path), str(tmp_path), [A], host_files.Files(), clock)
+    view = volume_look.look_at_volume(
+        _config(tmp_path), str(tmp_path), [A], host_files.Files(), volume_look.Nonce(clock), clock
+    )
     assert view.problem is not None
     assert f"The mirror volume v is not at {tmp_path}" in view.problem.message
     assert "mount it" in view.problem.message
     assert "mirror init" not in view.problem.message
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_was_proved_under_another_kernel_is_proved_again(tmp_path: Path) -> None:
+    kept = memory.Memory(config.StateDirectory(tmp_path), host_files.Files())
+    kept.keep_proofs("v", "1:2", {(A, "g1"): snapshots.FetchView(is_fetchable=True)})
+    path = tmp_path / "fetchable.json"
+    path.write_text(path.read_text().replace(lock.boot_id(), "another"))
+    assert kept.proofs("v") == ("", {})
+
+
+def test_what_was_proved_of_another_mount_is_proved_again() -> None:
+    world = make.snapshot(proved_mount="1:2")
+    same = watch.with_volume(world, make.volume({A: ("g1",)}, mount="1:2"))
+    assert same.can_fetch(A, "g1")
+    hung = watch.with_volume(same, make.volume(mount="", problem=protocol.Problem(code="x", message="y")))
+    assert watch.with_volume(hung, make.volume({A: ("g1",)}, mount="1:2")).can_fetch(A, "g1")
+    other = watch.with_volume(hung, make.volume({A: ("g1",)}, mount="1:3"))
+    assert not other.can_fetch(A, "g1")
+    assert (other.fetch, other.proved_mount) == ({}, "1:3")
+
+
+def test_stations_on_one_volume_read_each_others_nonces(tmp_path: Path) -> None:
+    """R10: the path may differ; a copy of the directory carries an old nonce."""
+    clock = manual_clock.ManualClock()
+    volume.init_volume(host_files.Files(), tmp_path / "mirror", clock)
+    made = volume.open_volume(host_files.Files(), tmp_path / "mirror")
+    (tmp_path / "elsewhere").symlink_to(tmp_path / "mirror")
+    one, two = volume_look.Nonce(clock), volume_look.Nonce(clock)
+    first = volume_look.look_at_volume(_config(made.root, made.id), str(made.root), [], made.files, one, clock)
+    second = volume_look.look_at_volume(
+        msgspec.structs.replace(_config(made.root, made.id), station_id="second"),
+        str(tmp_path / "elsewhere"),
+        [],
+        made.files,
+        two,
+        clock,
+    )
+    assert second.nonces == {"second": second.own_nonce, "station": first.own_nonce}
+    assert first.own_nonce != second.own_nonce
+    again = volume_look.look_at_volume(_config(made.root, made.id), str(made.root), [], made.files, one, clock)
+    assert again.own_nonce == first.own_nonce
+    clock.advance(31)
+    later = volume_look.look_at_volume(_config(made.root, made.id), str(made.root), [], made.files, one, clock)
+    assert later.own_nonce != first.own_nonce
+    assert later.nonces["second"] == second.own_nonce
+    told = report.volume_report(make.snapshot(volume=later))
+    assert (told.own_nonce, told.nonces, told.writer_token) == (later.own_nonce, dict(later.nonces), 0)
