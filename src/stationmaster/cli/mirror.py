@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
-from stationmaster.cli import list_options, mirror_generate, mirror_source
+from stationmaster.cli import amounts, mirror_generate, mirror_sync
 
 if TYPE_CHECKING:
-    from stationmaster.mirror import outcome, volume
+    from stationmaster.mirror import volume
 
 _DEST = click.option(
     "--dest", required=True, type=click.Path(path_type=Path, file_okay=False), help="The mirror directory."
@@ -45,57 +45,21 @@ def init(dest: Path, *, as_json: bool) -> None:
         click.echo(f"{dest} is volume {made.id}.")
 
 
-@mirror.command(cls=list_options.ListCommand, lists=("--suite", "--component", "--arch", "--gpg-key"))
-@click.option("--format", "kind", type=click.Choice(["rpm", "deb"]), required=True)
-@mirror_source.address_options
-@click.option("--name", required=True, help="Name of the source; it is served from DEST/published/NAME/.")
-@_DEST
-@click.option("--suite", "suites", multiple=True, help="DEB: a suite; `./` for a flat repository.")
-@click.option("--component", "components", multiple=True, help="DEB: a component, e.g. main.")
-@click.option("--arch", "architectures", multiple=True, help="DEB: an architecture, `source` for source packages.")
-@click.option("--gpg-key", "key_files", multiple=True, type=click.Path(path_type=Path), help="A key to trust; pins it.")
-@click.option("--allow-rollback", is_flag=True, help="Accept an upstream that is older than what is held.")
-@click.option("--allow-shrink", is_flag=True, help="Accept an upstream that lost most of its packages.")
-@click.option(
-    "--allow-expired", is_flag=True, help="Accept a Release whose Valid-Until has passed, and keys that expired."
-)
-@click.option("--connections", type=click.IntRange(1, 32), default=8, show_default=True)
-@_JSON
-def sync(dest: Path, *, as_json: bool, connections: int, **options: Any) -> int:
-    """Bring the upstream's present state, verified, and publish it by one switch.
-
-    Nothing changes for clients unless everything is there. Run it again after any interruption: it resumes.
-    """
-    from stationmaster.cli import mirror_run
-    from stationmaster.mirror import outcome
-
-    policy = outcome.SyncPolicy(
-        allow_rollback=options["allow_rollback"],
-        allow_shrink=options["allow_shrink"],
-        allow_expired=options["allow_expired"],
-    )
-    wanted, credentials = mirror_source.read_source(options)
-    run = mirror_run.SyncRun(dest, wanted, policy, credentials=credentials, connections=connections, is_quiet=as_json)
-    result = run.run()
-    if as_json:
-        _print_json(_outcome_object(result))
-    else:
-        mirror_run.print_outcome(result, dest, wanted.name)
-    return 1 if result.state is outcome.State.FAILED else 0
+mirror.add_command(mirror_sync.sync)
 
 
 @mirror.command()
 @_DEST
-@click.option("--rate", type=click.IntRange(1), help="Read at most so many MiB per second.")
+@click.option("--limit-rate", type=amounts.AMOUNT, help="Read at most so many bytes a second: 50M.")
 @click.option("--repair", is_flag=True, help="Fetch damaged and missing content again.")
 @_JSON
-def verify(dest: Path, *, rate: int | None, repair: bool, as_json: bool) -> int:
+def verify(dest: Path, *, limit_rate: int | None, repair: bool, as_json: bool) -> int:
     """Check every byte that is held against the manifests. Exit status 1: damage was found, and is still there."""
-    from stationmaster.cli import mirror_repair
+    from stationmaster.cli import mirror_repair, output
     from stationmaster.host import clock
     from stationmaster.mirror import inspection
 
-    report = inspection.verify(_open(dest), clock.SystemClock(), rate=rate * (1 << 20) if rate else None)
+    report = inspection.verify(_open(dest), clock.SystemClock(), rate=limit_rate)
     repairs = mirror_repair.repair_findings(_open(dest), report) if repair and not report.is_whole else []
     is_mended = repair and all(one.is_mended for one in repairs)
     if as_json:
@@ -108,7 +72,8 @@ def verify(dest: Path, *, rate: int | None, repair: bool, as_json: bool) -> int:
             f"expected {finding.expected}, found {finding.found}"
         )
     word = "all as it should be" if report.is_whole else f"{len(report.findings)} damaged"
-    click.echo(f"{report.generations} generations, {report.files} files, {report.bytes} bytes read: {word}.")
+    read = f"{report.generations} generations, {report.files} files, {output.format_size(report.bytes)} read"
+    click.echo(f"{read}: {word}.")
     for one in repairs:
         click.echo(f"{one.source}/{one.generation} {one.path}: {one.problem or 'repaired'}")
     return 0 if report.is_whole or is_mended else 1
@@ -120,8 +85,9 @@ def verify(dest: Path, *, rate: int | None, repair: bool, as_json: bool) -> int:
 def status(dest: Path, *, as_json: bool) -> None:
     """Show what the volume holds, read off the volume itself."""
     from stationmaster.cli import mirror_status
+    from stationmaster.host import clock
 
-    found = mirror_status.describe(_open(dest))
+    found = mirror_status.describe(_open(dest), clock.SystemClock().now())
     if as_json:
         _print_json(found)
     else:
@@ -131,13 +97,19 @@ def status(dest: Path, *, as_json: bool) -> None:
 @mirror.command()
 @_DEST
 @click.option("--dry-run", is_flag=True, help="Say what would go, and why; remove nothing.")
+@click.option("--generations", type=click.IntRange(1), default=2, show_default=True, help="Keep so many.")
+@click.option("--days", type=click.IntRange(0), default=3, show_default=True, help="Keep what was superseded later.")
 @_JSON
-def clean(dest: Path, *, dry_run: bool, as_json: bool) -> None:
-    """Remove what nobody needs: old generations (2 and 3 days are kept), then content without reference."""
+def clean(dest: Path, *, dry_run: bool, generations: int, days: int, as_json: bool) -> None:
+    """Remove what nobody needs: old generations, then content without reference. The newest good one always stays."""
+    import datetime
+
+    from stationmaster.cli import output
     from stationmaster.host import clock, files
     from stationmaster.mirror import retention
 
-    cleaner = retention.Cleaner(files.Files(), _open(dest), clock.SystemClock(), is_dry=dry_run)
+    policy = retention.RetentionPolicy(generations, datetime.timedelta(days=days))
+    cleaner = retention.Cleaner(files.Files(), _open(dest), clock.SystemClock(), policy=policy, is_dry=dry_run)
     verdicts = []
     for verdict in cleaner.clean():
         verdicts.append(verdict)
@@ -148,7 +120,7 @@ def clean(dest: Path, *, dry_run: bool, as_json: bool) -> None:
     if as_json:
         _print_json({"dry_run": dry_run, "bytes": freed, "verdicts": [dataclasses.asdict(one) for one in verdicts]})
     else:
-        click.echo(f"{freed} bytes {'would be' if dry_run else 'were'} freed.")
+        click.echo(f"{output.format_size(freed)} {'would be' if dry_run else 'were'} freed.")
 
 
 for _command in (mirror_generate.generate, mirror_generate.manifest, mirror_generate.new_key):
@@ -160,19 +132,6 @@ def _open(dest: Path) -> volume.Volume:
     from stationmaster.mirror import volume
 
     return volume.open_volume(files.Files(), dest)
-
-
-def _outcome_object(result: outcome.SyncOutcome) -> dict[str, object]:
-    error = result.error
-    return {
-        "state": result.state.value,
-        "generation": result.generation,
-        "packages": result.packages,
-        "bytes_downloaded": result.bytes_downloaded,
-        "requests": result.requests,
-        "error": None if error is None else {"code": error.code, "message": str(error)},
-        "warnings": list(result.warnings),
-    }
 
 
 def _print_json(value: object) -> None:

@@ -11,7 +11,6 @@ import click
 from stationmaster.cli import list_options
 
 if TYPE_CHECKING:
-    from stationmaster.mirror import outcome
     from stationmaster.mirror.generate import recipe
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -65,7 +64,7 @@ def generate(dest: Path, *, as_json: bool, signing_key: Path, **options: Any) ->
 
     Exit status: 0 made or unchanged, 1 refused or failed (what was there is still served), 2 usage.
     """
-    from stationmaster.cli import mirror_run
+    from stationmaster.cli import mirror_display
     from stationmaster.host import clock, files
     from stationmaster.mirror import outcome, volume
     from stationmaster.mirror.generate import generator, secretkey, signing
@@ -79,9 +78,9 @@ def generate(dest: Path, *, as_json: bool, signing_key: Path, **options: Any) ->
     except errors.StationmasterError as exc:
         result = outcome.SyncOutcome(outcome.State.FAILED, None, 0, 0, 0, exc)
     if as_json:
-        _print_json(_outcome_object(result))
+        _print_json(mirror_display.outcome_object(wanted.name, result))
     else:
-        mirror_run.print_outcome(result, dest, wanted.name)
+        mirror_display.print_outcome(wanted.name, result, f"{dest / 'published' / wanted.name}/")
     return 1 if result.state is outcome.State.FAILED else 0
 
 
@@ -167,19 +166,6 @@ def _read_text(path: Path) -> str:
     except (OSError, UnicodeDecodeError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else "it is no text"
         raise click.UsageError(f"Cannot read {path}: {reason}.") from exc
-
-
-def _outcome_object(result: outcome.SyncOutcome) -> dict[str, object]:
-    error = result.error
-    return {
-        "state": result.state.value,
-        "generation": result.generation,
-        "packages": result.packages,
-        "bytes_downloaded": result.bytes_downloaded,
-        "requests": result.requests,
-        "error": None if error is None else {"code": error.code, "message": str(error)},
-        "warnings": list(result.warnings),
-    }
 
 
 def _print_json(value: object) -> None:

@@ -1,83 +1,104 @@
-"""Running one sync from the command line: signals, progress, and the words at its end."""
+"""Running the syncs of one command: sources side by side under common limits, signals, cleaning at the end."""
 
 from __future__ import annotations
 
 import dataclasses
 import os
 import signal
-import sys
 import threading
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from types import FrameType
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import click
 
-from stationmaster.mirror import access, outcome, source
+from stationmaster.cli import mirror_display, mirror_plan
+from stationmaster.mirror import outcome
 
 if TYPE_CHECKING:
-    from rich import progress as rich_progress
+    from stationmaster.mirror import engine, exchange, retention, volume
 
 _PATIENCE = 3.0
-
-
-class Display(Protocol):
-    """Shows progress; closed at the end."""
-
-    def show(self, progress: outcome.Progress) -> None:
-        """Take note of how far a phase is."""
-        ...
-
-    def close(self) -> None:
-        """Leave the terminal as it was."""
-        ...
 
 
 class SyncRun:
     """One `mirror sync`."""
 
-    def __init__(
-        self,
-        dest: Path,
-        wanted: source.Source,
-        policy: outcome.SyncPolicy,
-        *,
-        credentials: access.Credentials,
-        connections: int,
-        is_quiet: bool,
-    ) -> None:
-        self._dest = dest
-        self._source = wanted
-        self._policy = policy
-        self._credentials = credentials
-        self._connections = connections
-        self._is_quiet = is_quiet
+    def __init__(self, plan: mirror_plan.Plan, *, is_quiet: bool) -> None:
+        self._plan = plan
+        self._display = mirror_display.make_display(len(plan.tasks), is_quiet=is_quiet)
         self._stop = threading.Event()
 
-    def run(self) -> outcome.SyncOutcome:
-        """Sync; Ctrl-C and SIGTERM end it in good order, and at once when it does not answer within three seconds."""
-        from stationmaster.host import clock, files, http
-        from stationmaster.mirror import engine, volume
-        from stationmaster.model import errors
+    def run(self) -> Iterator[tuple[mirror_plan.Task, outcome.SyncOutcome]]:
+        """Sync, and tell each outcome in the order of the plan, as soon as those before it are told.
 
-        display = self._display()
+        Ctrl-C and SIGTERM end it in good order, and at once when it does not answer within three seconds.
+        """
         former = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
-            place = volume.open_volume(files.Files(), self._dest)
-            common = http.Http()
-            machine = engine.Engine(files.Files(), common, clock.SystemClock(), connections=self._connections)
-            with access.opened(self._credentials, self._source, common) as door:
-                found = machine.through(door).sync(
-                    place, self._source, progress=display.show, stop=self._stop, policy=self._policy
-                )
-            further = access.warnings_of(self._credentials, self._source)
-            return dataclasses.replace(found, warnings=(*further, *found.warnings))
-        except errors.StationmasterError as exc:
-            return outcome.SyncOutcome(outcome.State.FAILED, None, 0, 0, 0, exc)
+            yield from self._run()
         finally:
-            display.close()
+            self._display.close()
             for number, handler in former.items():
                 signal.signal(number, handler)
+
+    def _run(self) -> Iterator[tuple[mirror_plan.Task, outcome.SyncOutcome]]:
+        from stationmaster.host import clock, files, http
+        from stationmaster.mirror import engine, limits, volume
+        from stationmaster.model import errors
+
+        tasks, common, now = self._plan.tasks, http.Http(), clock.SystemClock()
+        try:
+            place = volume.open_volume(files.Files(), self._plan.dest)
+        except errors.StationmasterError as exc:
+            yield from ((task, _failed(exc)) for task in tasks)
+            return
+        shared = limits.Limits(now, self._plan.settings)
+        machine = engine.Engine(files.Files(), common, now, connections=self._plan.threads, limits=shared)
+        if len(tasks) == 1:
+            yield tasks[0], self._sync(machine, place, common, tasks[0])
+            return
+        yield from self._side_by_side(machine, place, common, tasks)
+
+    def _side_by_side(
+        self,
+        machine: engine.Engine,
+        place: volume.Volume,
+        common: exchange.HttpDoor,
+        tasks: Sequence[mirror_plan.Task],
+    ) -> Iterator[tuple[mirror_plan.Task, outcome.SyncOutcome]]:
+        from concurrent import futures
+
+        with futures.ThreadPoolExecutor(self._plan.at_once, thread_name_prefix="source") as pool:
+            waiting = [pool.submit(self._sync, machine, place, common, task) for task in tasks]
+            for task, future in zip(tasks, waiting, strict=True):
+                yield task, future.result()
+
+    def _sync(
+        self, machine: engine.Engine, place: volume.Volume, common: exchange.HttpDoor, task: mirror_plan.Task
+    ) -> outcome.SyncOutcome:
+        """One source to its end; what is wrong with it stays with it."""
+        from stationmaster.mirror import access, failures
+        from stationmaster.model import errors
+
+        name = task.source.name
+        try:
+            if self._stop.is_set():
+                raise failures.StoppedError("It was stopped before its turn.", hint="The next run goes on.")
+            with access.opened(task.credentials, task.source, common) as door:
+                found = machine.through(door).sync(
+                    place,
+                    task.source,
+                    progress=lambda progress: self._display.show(name, progress),
+                    stop=self._stop,
+                    policy=task.policy,
+                )
+        except errors.StationmasterError as exc:
+            found = _failed(exc)
+        further = access.warnings_of(task.credentials, task.source)
+        found = dataclasses.replace(found, warnings=(*further, *found.warnings))
+        self._display.end(name)
+        return found
 
     def _on_signal(self, number: int, _: FrameType | None) -> None:
         if not self._stop.is_set():
@@ -88,95 +109,25 @@ class SyncRun:
             timer.daemon = True
             timer.start()
 
-    def _display(self) -> Display:
-        if self._is_quiet:
-            return _Silent()
-        return _Bar(self._source.name) if sys.stderr.isatty() else _Lines(self._source.name)
+
+def clean_after(plan: mirror_plan.Plan, results: Sequence[outcome.SyncOutcome]) -> list[retention.Verdict]:
+    """What went, by the plan's cleaning: nothing unless something new came and nothing failed."""
+    states = {result.state for result in results}
+    if plan.cleaning is None or outcome.State.SYNCED not in states or outcome.State.FAILED in states:
+        return []
+    import datetime
+
+    from stationmaster.host import clock, files
+    from stationmaster.mirror import retention, volume
+
+    policy = retention.RetentionPolicy(plan.cleaning.generations, datetime.timedelta(days=plan.cleaning.days))
+    place = volume.open_volume(files.Files(), plan.dest)
+    cleaner = retention.Cleaner(files.Files(), place, clock.SystemClock(), policy=policy)
+    return [verdict for verdict in cleaner.clean() if verdict.is_removed]
 
 
-class _Silent:
-    def show(self, progress: outcome.Progress) -> None:
-        """Nothing."""
+def _failed(error: Exception) -> outcome.SyncOutcome:
+    from stationmaster.model import errors
 
-    def close(self) -> None:
-        """Nothing."""
-
-
-class _Lines:
-    """One line per change of phase, for logs."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._phase: outcome.Phase | None = None
-
-    def show(self, progress: outcome.Progress) -> None:
-        """A line when the phase is another one."""
-        if progress.phase is not self._phase:
-            self._phase = progress.phase
-            amount = f", {progress.files_total} files, {progress.bytes_total} bytes" if progress.files_total else ""
-            click.echo(f"{self._name}: {progress.phase}{amount}", err=True)
-
-    def close(self) -> None:
-        """Nothing to put back."""
-
-
-class _Bar:
-    """A live bar on a terminal; the library is loaded only when there is something to wait for."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._progress: rich_progress.Progress | None = None
-        self._task: rich_progress.TaskID | None = None
-
-    def show(self, progress: outcome.Progress) -> None:
-        """Move the bar."""
-        if progress.phase is outcome.Phase.ROOT:
-            return
-        if self._progress is None:
-            self._start()
-        assert self._progress is not None  # noqa: S101 - for the type checker
-        assert self._task is not None  # noqa: S101 - for the type checker
-        self._progress.update(
-            self._task,
-            description=f"{self._name}: {progress.phase} {progress.files_done}/{progress.files_total}",
-            completed=progress.bytes_done,
-            total=progress.bytes_total or None,
-        )
-
-    def close(self) -> None:
-        """Leave the last line standing."""
-        if self._progress is not None:
-            self._progress.stop()
-
-    def _start(self) -> None:
-        from rich import console, progress
-
-        self._progress = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.DownloadColumn(binary_units=True),
-            progress.TransferSpeedColumn(),
-            progress.TimeRemainingColumn(),
-            console=console.Console(stderr=True),
-        )
-        self._task = self._progress.add_task(self._name, total=None)
-        self._progress.start()
-
-
-def print_outcome(result: outcome.SyncOutcome, dest: Path, name: str) -> None:
-    """The last line, and what to do when it failed."""
-    for warning in result.warnings:
-        click.echo(f"warning: {warning}", err=True)
-    cost = f"{result.bytes_downloaded} bytes in {result.requests} requests"
-    if result.error is None:
-        click.echo(
-            f"{result.state}: {name} has {result.packages} packages in {dest / 'published' / name}/ ({cost}, "
-            f"generation {result.generation})."
-        )
-        return
-    click.echo(f"{result.state}: {name}: {result.error.code} ({cost}).", err=True)
-    click.echo(f"error: {result.error.message}", err=True)
-    if result.error.hint:
-        click.echo(f"hint: {result.error.hint}", err=True)
-    if result.generation:
-        click.echo(f"Generation {result.generation} with {result.packages} packages is still served.", err=True)
+    assert isinstance(error, errors.StationmasterError)  # noqa: S101 - for the type checker
+    return outcome.SyncOutcome(outcome.State.FAILED, None, 0, 0, 0, error)

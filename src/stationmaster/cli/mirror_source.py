@@ -38,7 +38,9 @@ def address_options(command: _Command) -> _Command:
     return command
 
 
-def read_source(options: Mapping[str, Any]) -> tuple[source.Source, access.Credentials]:
+def read_source(
+    options: Mapping[str, Any], *, environment: Mapping[str, str] = os.environ
+) -> tuple[source.Source, access.Credentials]:
     """The source that the options describe, and its credentials; whatever is wrong with them is a usage error."""
     from stationmaster.mirror import access
     from stationmaster.model import errors
@@ -47,7 +49,7 @@ def read_source(options: Mapping[str, Any]) -> tuple[source.Source, access.Crede
         split = [access.split_userinfo(url) for url in options["urls"]]
         lists = {name: access.split_userinfo(options[name]) for name in ("mirrorlist", "metalink")}
         inline = {one for _, one in (*split, *lists.values())} - {access.Credentials()}
-        credentials = _credentials(options, inline)
+        credentials = _credentials(options, inline, environment)
         return _source(options, [url for url, _ in split], {name: url for name, (url, _) in lists.items()}), credentials
     except errors.CallerError as exc:
         raise click.UsageError(str(exc)) from exc
@@ -72,11 +74,13 @@ def _source(options: Mapping[str, Any], urls: list[str], lists: dict[str, str]) 
     )
 
 
-def _credentials(options: Mapping[str, Any], inline: set[access.Credentials]) -> access.Credentials:
+def _credentials(
+    options: Mapping[str, Any], inline: set[access.Credentials], environment: Mapping[str, str]
+) -> access.Credentials:
     """Of file, environment and address the first that says something."""
     from stationmaster.mirror import access
 
-    words = {name: os.environ.get(variable, "") for name, variable in _ENVIRONMENT.items()}
+    words = {name: environment.get(variable, "") for name, variable in _ENVIRONMENT.items()}
     if options["credentials_file"] is not None:
         found = _read_secret(options["credentials_file"])
         words = {name: getattr(found, name) for name in words}
