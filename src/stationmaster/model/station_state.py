@@ -15,7 +15,14 @@ Health: UNAVAILABLE before registration, HEALTHY while heartbeats come and the s
 UNHEALTHY.
 
 A mirror's state follows the volume, not who filled it: SYNCED means that the group's visible generation is whole on
-this station's volume and shown there, so that shared storage can never look unsynced.
+this station's volume and shown there, so that shared storage can never look unsynced. A failure is over when any
+station of the group has answered the same request or a later one. The first line that fits:
+
+    SYNCING   a sync or a copy runs here
+    QUEUED    nobody has answered the last request yet
+    FAILED    the last sync here failed, and nobody has made up for it
+    SYNCED    what is visible is whole and shown here
+    UNSYNCED  otherwise
 """
 
 from __future__ import annotations
@@ -24,14 +31,29 @@ import dataclasses
 import datetime
 from collections.abc import Collection, Mapping, Sequence
 
+import msgspec
+
 from stationmaster.model import protocol
 
 State = protocol.MirrorState
 
 
 @dataclasses.dataclass(frozen=True)
+class Lead:
+    """A sync that a station of the group ended well under its lease: what it brought, and when."""
+
+    station: str
+    number: int
+    generation: str | None
+    time_finished: datetime.datetime | None
+
+
+@dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the hub knows of a station. ``queued`` are the sources whose last sync request nobody has answered yet."""
+    """What the hub knows of a station. ``queued`` are the sources whose last sync request nobody has answered yet.
+
+    ``leads``: by source, the last answers of the group's leaders.
+    """
 
     is_registered: bool
     source_ids: Sequence[str]
@@ -41,6 +63,7 @@ class Facts:
     report: protocol.StationHeartbeat | None
     time_received: datetime.datetime | None
     is_registration_failed: bool = False
+    leads: Mapping[str, Sequence[Lead]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,19 +120,22 @@ def compute_state(facts: Facts, now: datetime.datetime, liveness: datetime.timed
 def compute_mirror(facts: Facts, source_id: str) -> Mirror:
     """I7: one mirror."""
     report = next((one for one in facts.report.sources if one.source_id == source_id), None) if facts.report else None
-    sync = report.sync if report else None
+    leads = facts.leads.get(source_id, ())
+    sync = _unless_made_up(report.sync if report else None, leads)
     visible = facts.visible.get(source_id)
     held = _counted(report, visible)
     is_shown = bool(report and report.shown and visible and report.shown.generation == visible.generation)
     is_synced = is_shown and held is not None and visible is not None and held.generation == visible.generation
     state = _mirror_state(sync, is_synced=is_synced, is_queued=source_id in facts.queued)
+    lead = _bringer(leads, visible) if is_synced else None
     finished = sync.time_finished if sync and not sync.problem else None
+    brought = lead.time_finished if lead else None
     return Mirror(
         source_id=source_id,
         state=state,
         percentage=_percentage(state, sync),
-        time_last_synced=finished or (facts.times_visible.get(source_id) if is_synced else None),
-        log=_log(sync),
+        time_last_synced=brought or finished or (facts.times_visible.get(source_id) if is_synced else None),
+        log=_log(sync, lead),
         package_count=held.package_count if held else 0,
         unique_package_count=held.unique_package_count if held else 0,
         size_bytes=held.size_bytes if held else 0,
@@ -142,10 +168,23 @@ def _percentage(state: protocol.MirrorState, sync: protocol.SyncReport | None) -
     return 0
 
 
-def _log(sync: protocol.SyncReport | None) -> str:
-    if sync is None:
-        return ""
-    return "\n".join(part for part in (sync.log, sync.problem.message if sync.problem else "") if part)
+def _unless_made_up(sync: protocol.SyncReport | None, leads: Sequence[Lead]) -> protocol.SyncReport | None:
+    """Without its problem when a leader has answered the same request or a later one."""
+    if sync is None or sync.problem is None or not any(lead.number >= sync.number for lead in leads):
+        return sync
+    return msgspec.structs.replace(sync, problem=None, time_finished=None)
+
+
+def _bringer(leads: Sequence[Lead], visible: protocol.Visible | None) -> Lead | None:
+    found = [lead for lead in leads if visible is not None and lead.generation == visible.generation]
+    return max(found, key=lambda lead: (lead.number, lead.station), default=None)
+
+
+def _log(sync: protocol.SyncReport | None, lead: Lead | None) -> str:
+    parts = [sync.log, sync.problem.message if sync.problem else ""] if sync is not None else []
+    if lead is not None:
+        parts.append(f"{lead.station} brought generation {lead.generation} from the upstream for the group.")
+    return "\n".join(part for part in parts if part)
 
 
 def _health(facts: Facts, now: datetime.datetime, liveness: datetime.timedelta) -> tuple[str, str]:

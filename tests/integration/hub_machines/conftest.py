@@ -71,6 +71,7 @@ class FakeStation(Machine):
     age: float = 0.0
     volume_id: str = ""
     is_writable: bool = True
+    free_bytes: int = 0
     writer_token: int = 0
     nonce: str = "n1"
     nonces: dict[str, str] = dataclasses.field(default_factory=dict)
@@ -134,6 +135,8 @@ class FakeStation(Machine):
             volume_id=self.volume_id or f"volume of {self.id}",
             directory="/mnt/mirror",
             is_writable=self.is_writable,
+            total_bytes=2000 << 30 if self.free_bytes else 0,
+            available_bytes=self.free_bytes,
             writer_token=self.writer_token,
             own_nonce=self.nonce if is_led else "",
             nonces=(self.nonces or {self.id: self.nonce}) if is_led else {},
@@ -316,6 +319,11 @@ _ON_BOTH = frozenset(
         "test_a_living_instance_is_told_to_leave",
         "test_the_restricted_job_runs_when_due_and_has_a_next_time",
         "test_of_two_replicas_one_wins_each_write",
+        "test_groups_instances_and_requests",
+        "test_when_a_volume_is_full_is_said_when_it_is_known",
+        "test_one_leads_and_the_other_copies_what_it_brought",
+        "test_one_station_of_a_volume_may_remove",
+        "test_a_copied_id_is_refused_to_the_younger_and_told",
         "test_nonsense_of_a_machine_hurts_nobody_else",
         "test_an_agents_nonsense_is_stored_without_harm_or_refused",
     }

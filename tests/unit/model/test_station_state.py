@@ -163,3 +163,18 @@ def test_counters_add_up_and_percentages_are_percentages(reports: Any, source_id
         assert 0 <= mirror.percentage <= 100
         assert (mirror.percentage == 100) is (mirror.state is S.SYNCED)
     assert 0 <= found.overall_percentage <= 100
+
+
+def test_a_failure_is_over_when_another_station_answered_the_request() -> None:
+    failed = sync(number=3, problem=PROBLEM, time_finished=NOW, lease_token=4)
+    report = heartbeat(source(held=[held()], shown=shown(), sync=failed))
+    later = NOW + LIVENESS
+
+    def mirror(*leads: station_state.Lead) -> station_state.Mirror:
+        return station_state.compute_mirror(facts(report, leads={"a": leads}), "a")
+
+    assert mirror().state is S.FAILED
+    assert mirror(station_state.Lead("StationB", 2, "g1", later)).state is S.FAILED
+    made_up = mirror(station_state.Lead("StationB", 3, "g1", later))
+    assert (made_up.state, made_up.time_last_synced) == (S.SYNCED, later)
+    assert "StationB brought generation g1" in made_up.log

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from stationmaster.hub import context, logs, measures
 from stationmaster.hub.api import retry_tokens
 from stationmaster.hub.jobs import silence, station_health
-from stationmaster.hub.services import group_view, job_runs, leaving, station_refresh, syncs, visibility
+from stationmaster.hub.services import group_view, job_runs, leaving, station_refresh, syncs, visibility, volumes
 
 INTERVAL_SECONDS = 1.0
 _HOUSEKEEPING = datetime.timedelta(minutes=1)
@@ -35,6 +35,7 @@ class Scheduler:
         """One round."""
         now = self._hub.clock.now()
         is_settled = self._hub.is_settled
+        self._do("look at the volumes", lambda: volumes.step(self._hub, now, is_settled=is_settled))
         self._do("look at the groups", lambda: self._look_at_groups(now, is_settled=is_settled))
         self._do("run scheduled jobs", lambda: job_runs.run_due(self._hub, now))
         if self._time_kept is None or now - self._time_kept >= _HOUSEKEEPING:

@@ -24,7 +24,8 @@ class GroupView:
     """All of it. ``unseen`` are generations that were reported and are not stored yet.
 
     ``leases`` and ``candidates`` are rows by source. ``volumes`` names, by station, the volume that it is proved to
-    use, and ``volume_writers`` by such a name the holder of the volume's lease.
+    use, and ``volume_writers`` by such a name the holder of the volume's lease. ``recent`` are by source the numbers
+    that some station may show.
     """
 
     group_id: str
@@ -41,6 +42,7 @@ class GroupView:
     candidates: Mapping[str, sa.Row[Any]]
     volumes: Mapping[str, str]
     volume_writers: Mapping[str, str]
+    recent: Mapping[str, facts.Rows]
 
     def report_of(self, station_id: str, source_id: str) -> protocol.SourceReport | None:
         """What a station last said of a source."""
@@ -118,6 +120,7 @@ def view_group(tx: sa.Connection, now: datetime.datetime, head: sa.Row[Any], *, 
         candidates,
         volumes,
         _writers(tx, volumes),
+        _recent(tx, group_id),
     )
 
 
@@ -204,6 +207,14 @@ def _volumes(tx: sa.Connection, reports: Reports) -> dict[str, str]:
         for station_id, (_, report) in reports.items()
         if report.volume.volume_id is not None
     )
+
+
+def _recent(tx: sa.Connection, group_id: str) -> dict[str, facts.Rows]:
+    table = schema.visible
+    found: dict[str, list[sa.Row[Any]]] = {}
+    for row in tx.execute(sa.select(table).where(table.c.group_id == group_id, table.c.time_left.is_(None))):
+        found.setdefault(row.source_id, []).append(row)
+    return dict(found)
 
 
 def _writers(tx: sa.Connection, volumes: Mapping[str, str]) -> dict[str, str]:

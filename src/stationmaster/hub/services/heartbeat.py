@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema, store
-from stationmaster.hub.services import facts, leases, mirror_lists, scripts, sync_requests
+from stationmaster.hub.services import facts, leases, mirror_lists, retention, scripts, sync_requests, volume_leases
 from stationmaster.hub.services.work_requests import clean
 from stationmaster.model import addresses, desired, digest, errors, groups, moments, protocol, sharing
 
@@ -56,6 +56,7 @@ def receive(
     wanted_digest = digest.digest_of(wanted)
     visible = facts.visible_generations(tx, wanted.group_id)
     is_leading = is_stored and hub.is_settled
+    volume_id = volume_leases.believable_id(heartbeat.volume.volume_id)
     mirrored = [source.source_id for source in wanted.sources]
     return protocol.HeartbeatAnswer(
         time_received=now,
@@ -65,6 +66,8 @@ def receive(
         is_in_rotation=not _is_excluded(tx, station.id),
         leases=leases.renew(tx, now, wanted.group_id, station.id, mirrored) if is_leading else [],
         copies=hub.orders.copies_of(station.id),
+        volume_lease=volume_leases.renew(tx, now, station.id, volume_id) if is_leading else None,
+        retained=retention.retained(tx, now, hub.times.retention, station, volume_id),
         volume_problem=hub.orders.problem_of(station.id),
     )
 

@@ -36,6 +36,7 @@ class Views:
             queued=group.queued,
             report=report[1] if report else None,
             time_received=report[0] if report else None,
+            leads=group.leads,
         )
         return station_state.compute_state(known, self._now, self._liveness)
 
@@ -120,6 +121,19 @@ class _Group:
         self.visible = {row.source_id: _visible(row) for row in rows}
         self.times_visible = {row.source_id: row.time_visible for row in rows}
         self.queued = self._queued(sync_requests.latest_numbers(tx, group_id))
+        self.leads = self._leads()
+
+    def _leads(self) -> dict[str, list[station_state.Lead]]:
+        """What leaders brought: a copy is none, and neither is a sync that failed."""
+        names = {member.id: member.display_name for member in self.members}
+        found: dict[str, list[station_state.Lead]] = {}
+        for station_id, (_, report) in self.reports.items():
+            for source in report.sources:
+                sync = source.sync
+                if sync is not None and not sync.is_running and sync.problem is None and sync.lease_token:
+                    lead = station_state.Lead(names[station_id], sync.number, sync.generation, sync.time_finished)
+                    found.setdefault(source.source_id, []).append(lead)
+        return found
 
     def _queued(self, wanted: Mapping[str, int]) -> frozenset[str]:
         """Sources whose last request no station has finished: one leads, the others copy what it fetched."""

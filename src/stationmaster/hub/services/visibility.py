@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema, store
-from stationmaster.hub.services import candidates, events, group_view, leases, syncs
+from stationmaster.hub.services import candidates, events, group_view, leases, retention, syncs
 from stationmaster.model import copying, leadership, protocol, rotation, visibility
 
 _EVENTS = {
@@ -47,12 +47,13 @@ class Plan:
     grown: tuple[str, ...]
     leases: dict[str, leases.Change]
     candidates: dict[str, candidates.Change]
+    left: tuple[retention.Left, ...]
     snapshots: dict[str, rotation.Snapshot]
 
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do."""
-        told = self.unseen, self.lags, self.orphans, self.decisions, self.grown, self.leases, self.candidates
+        told = self.unseen, self.lags, self.orphans, self.decisions, self.grown, self.leases, self.candidates, self.left
         return not any(told)
 
 
@@ -96,7 +97,7 @@ def plan_group(view: group_view.GroupView, now: datetime.datetime, rules: Rules)
             orphans[source_id] = is_orphaned
     grown = tuple(source_id for source_id, snapshot in view.snapshots.items() if snapshot.sync_number == 0)
     led = leases.plan_leases(view, rules.terms, rules.limits)
-    return Plan(view.unseen, lags, orphans, decisions, grown, led, staged, following)
+    return Plan(view.unseen, lags, orphans, decisions, grown, led, staged, retention.plan_left(view), following)
 
 
 def apply_plan(tx: sa.Connection, now: datetime.datetime, view: group_view.GroupView, plan: Plan) -> None:
@@ -117,6 +118,7 @@ def apply_plan(tx: sa.Connection, now: datetime.datetime, view: group_view.Group
         candidates.write_candidate(tx, now, view, source_id, change)
     for source_id, is_orphaned in plan.orphans.items():
         _write_orphan(tx, now, view.group_id, source_id, is_orphaned=is_orphaned)
+    retention.write_left(tx, now, view.group_id, plan.left)
     if plan.grown:
         syncs.request_sync(tx, now, view.group_id, plan.grown)
     for source_id, decision in plan.decisions.items():

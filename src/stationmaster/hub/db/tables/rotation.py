@@ -89,7 +89,8 @@ volume_leases = sa.Table(
     sa.Column("time_renewed", UtcTime, nullable=False),
 )
 
-# The volume that a station shows: since when, and since when others show its id without proof of sharing (R10).
+# The volume that a station shows: since when, and since when others show its id without proof of sharing (R10), for
+# which it is refused at last.
 station_volumes = sa.Table(
     "station_volumes",
     metadata,
@@ -97,4 +98,5 @@ station_volumes = sa.Table(
     sa.Column("volume_id", Name, nullable=False, index=True),
     sa.Column("time_first_seen", UtcTime, nullable=False),
     sa.Column("time_doubted", UtcTime),
+    sa.Column("is_refused", sa.Boolean, nullable=False),
 )

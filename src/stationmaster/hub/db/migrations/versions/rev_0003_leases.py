@@ -63,6 +63,7 @@ def _create_volume_tables() -> None:
         sa.Column("volume_id", columns.Name, nullable=False),
         sa.Column("time_first_seen", columns.UtcTime(), nullable=False),
         sa.Column("time_doubted", columns.UtcTime(), nullable=True),
+        sa.Column("is_refused", sa.Boolean(), nullable=False),
         sa.ForeignKeyConstraint(
             ["station_id"], ["stations.id"], name=op.f("fk_station_volumes_station_id_stations"), ondelete="CASCADE"
         ),
