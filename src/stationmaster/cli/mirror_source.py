@@ -23,7 +23,7 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 def address_options(command: _Command) -> _Command:
-    """Where the upstream is, and what it wants to see."""
+    """Where the upstream is, what it wants to see, and what is believed of its packages."""
     found = [
         click.option("--url", "urls", multiple=True, help="Base address; further ones are asked when one fails."),
         click.option("--mirrorlist", default="", help="RPM: address of a list of base addresses."),
@@ -32,6 +32,10 @@ def address_options(command: _Command) -> _Command:
         click.option("--client-cert", type=_PATH, help="PEM file: the certificate that the upstream wants to see."),
         click.option("--client-key", type=_PATH, help="PEM file with its key, when it is not in the same file."),
         click.option("--ca-file", type=_PATH, help="PEM file: trust this CA for the upstream, and no other."),
+        click.option("--check-packages", is_flag=True, help="RPM: each package must be signed by a --gpg-key as well."),
+        click.option(
+            "--package-key", "package_key_files", multiple=True, type=_PATH, help="RPM: check packages by this key."
+        ),
     ]
     for option in reversed(found):
         command = option(command)
@@ -66,9 +70,16 @@ def _source(options: Mapping[str, Any], urls: list[str], lists: dict[str, str]) 
         raise click.UsageError("--mirrorlist and --metalink belong to --format rpm.")
     if not urls and not any(lists.values()):
         raise click.UsageError("Missing option '--url'" + (", '--mirrorlist' or '--metalink'." if is_rpm else "."))
+    package_keys = tuple(_read(path, "key") for path in options["package_key_files"])
+    if options["check_packages"]:
+        package_keys += keys
+        if not package_keys:
+            raise click.UsageError("--check-packages needs a key: --gpg-key or --package-key.")
+    if package_keys and not is_rpm:
+        raise click.UsageError("--check-packages and --package-key belong to --format rpm: a .deb has no signature.")
     first, further = (urls[0], tuple(urls[1:])) if urls else ("", ())
     if is_rpm:
-        return source.RpmSource(options["name"], first, keys, further, **lists)
+        return source.RpmSource(options["name"], first, keys, further, **lists, package_keys=package_keys)
     return source.DebSource(
         options["name"], first, options["suites"], options["components"], options["architectures"], keys, further
     )

@@ -25,6 +25,7 @@ from stationmaster.mirror import (
     order,
     outcome,
     remembered,
+    signed,
     source,
     ways,
 )
@@ -134,6 +135,7 @@ class _Run:
         self._name = wanted.source.name
         self._warnings: tuple[str, ...] = ()
         self._lock: lock.SourceLock | None = None
+        self._check = signed.PackageCheck(files, volume, wanted.source)
 
     def sync(self) -> outcome.SyncOutcome:
         self._volume.require()
@@ -212,6 +214,7 @@ class _Run:
         self._order.progress(outcome.Progress(outcome.Phase.PUBLISH))
         if self._lock is not None:
             self._lock.require()
+        self._check.require(directory, self._connections)
         publisher = publish.Publisher(self._files, self._volume, self._clock, self._name)
         publisher.publish(directory, header, alone=self._order.is_alone)
         if self._order.expected is None:  # where a peer's copy was read is no address to ask next time
@@ -235,7 +238,7 @@ class _Run:
 
     def _held(self, generation: str | None) -> manifest.Header | None:
         """The generation when nothing is left to do for it: held, and shown where the engine publishes alone."""
-        if generation is None:
+        if generation is None or not self._check.is_done(generation):
             return None
         if self._order.is_alone and not self._is_shown(generation):
             return None

@@ -159,6 +159,12 @@ class SignatureMissingError(errors.UpstreamError):
     code = "SignatureMissing"
 
 
+class PackageSignatureError(errors.UpstreamError):
+    """Packages are not signed by a pinned key, and the operator wants each of them to be."""
+
+    code = "PackageSignature"
+
+
 class ReleaseExpiredError(errors.UpstreamError):
     """``Valid-Until`` has passed: the upstream is stale, or somebody replays it."""
 

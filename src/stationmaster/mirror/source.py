@@ -20,7 +20,8 @@ class RpmSource:
     ``name`` is the directory name below ``published/``; ``keys`` are OpenPGP certificates (armored or binary, each may
     hold several) that ``repomd.xml.asc`` must verify against. Without keys the root document is taken unsigned.
     ``mirrors`` are further base addresses with the same content, each asked for what those before fail to give;
-    ``mirrorlist`` or ``metalink`` is the address of a list of more. With a list ``url`` may be empty.
+    ``mirrorlist`` or ``metalink`` is the address of a list of more. With a list ``url`` may be empty. With
+    ``package_keys`` each package must be signed by one of them, else the generation is refused.
     """
 
     name: str
@@ -29,6 +30,7 @@ class RpmSource:
     mirrors: tuple[str, ...] = ()
     mirrorlist: str = ""
     metalink: str = ""
+    package_keys: tuple[bytes, ...] = ()
 
     def __post_init__(self) -> None:
         require_name(self.name)

@@ -30,6 +30,7 @@ class Bench:
         *,
         keys: tuple[bytes, ...] = (),
         mirrors: tuple[str, ...] = (),
+        package_keys: tuple[bytes, ...] = (),
         publish_alone: bool = True,
         expected_generation: str | None = None,
         policy: outcome.SyncPolicy | None = None,
@@ -37,7 +38,7 @@ class Bench:
         """Sync the site as an RPM repository."""
         return self.engine.sync(
             self.volume,
-            source.RpmSource(name, BASE, keys, mirrors),
+            source.RpmSource(name, BASE, keys, mirrors, package_keys=package_keys),
             publish_alone=publish_alone,
             expected_generation=expected_generation,
             policy=policy,
