@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from stationmaster.cli import common, options, output
+from stationmaster.cli import common, ha_text, options, output
+from stationmaster.host import clock
 from stationmaster.model import errors
 
 Group = Mapping[str, Any]
@@ -25,28 +26,71 @@ def ha() -> None:
 
 @ha.command()
 @_HOSTNAME
+@click.option("--source", metavar="NAME", help="This source on every station: display name, repository id or OCID.")
+@click.option("--watch", "is_watching", is_flag=True, help="Go on: drawn anew on a terminal, else a line per change.")
 @common.compartment_option
 @options.json_option
 @options.client_options
-def status(client: options.Client, hostname: str, compartment_id: str | None, *, as_json: bool) -> None:
-    """What works and what does not, station by station and source by source.
+def status(
+    client: options.Client,
+    hostname: str,
+    compartment_id: str | None,
+    source: str | None,
+    *,
+    is_watching: bool,
+    as_json: bool,
+) -> None:
+    """What is broken, what works, and what to do; then station by station and source by source.
 
     \b
     Example:
-      stationmaster ha status --hostname lb.example.com
+      stationmaster ha status --hostname lb.example.com --watch
     """
-    found = client.list(f"{options.OWN}/groups", hostname=hostname, compartmentId=compartment_id)
+    from stationmaster.cli import ha_watch
+
+    def fetch() -> Sequence[Group]:
+        return _fetch(client, hostname, compartment_id)
+
+    def draw(found: Sequence[Group]) -> None:
+        for number, group in enumerate(found):
+            if number:
+                click.echo()
+            _print_group(group, source)
+
+    if is_watching:
+        ha_watch.watch(fetch, draw, clock.SystemClock(), as_json=as_json)
+    elif as_json:
+        output.print_json(fetch())
+    else:
+        draw(fetch())
+
+
+@ha.command()
+@_HOSTNAME
+@click.option("--source", metavar="NAME", help="This source alone: display name, repository id or OCID.")
+@common.compartment_option
+@options.json_option
+@options.client_options
+def why(
+    client: options.Client, hostname: str, compartment_id: str | None, source: str | None, *, as_json: bool
+) -> None:
+    """Why each source is mirrored: which profile or instance needs it, through which station.
+
+    \b
+    Example:
+      stationmaster ha why --hostname lb.example.com --source app
+    """
+    found = _fetch(client, hostname, compartment_id)
     if as_json:
-        output.print_json(found)
+        needs = [{**need, "sourceId": one["id"]} for group in found for one in _chosen(group, source)
+                 for need in one["needs"]]  # fmt: skip
+        output.print_json(needs)
         return
-    if not found:
-        raise errors.NotFoundError(
-            f"No station has the hostname {hostname}.", hint="`stationmaster station list` shows all hostnames."
-        )
-    for number, group in enumerate(found):
-        if number:
-            click.echo()
-        _print_group(group)
+    rows = [row for group in found for row in ha_text.reason_rows(group, _chosen(group, source))]
+    if not rows:
+        click.echo("No profile and no instance of this group needs a source that may be mirrored.", err=True)
+        return
+    output.print_table(ha_text.REASON_HEADINGS, rows)
 
 
 @ha.command()
@@ -100,75 +144,41 @@ def balancers(
         click.echo(f"Balancers of {hostname}: {', '.join(now['addresses']) or 'none'}")
 
 
-def summarize(group: Group) -> str:
-    """The one line that is read first."""
-    stations = group["stations"]
-    ready = [one for one in stations if one["isInTouch"] and one["readiness"] == "READY"]
-    waiting = [one for one in group["sources"] if one["visible"] is None]
-    line = f"{len(ready)} of {len(stations)} stations ready"
-    if group["sources"]:
-        line += f"; {len(group['sources']) - len(waiting)} of {len(group['sources'])} sources served"
-    return line + "."
+def _fetch(client: options.Client, hostname: str, compartment_id: str | None) -> Sequence[Group]:
+    found: Sequence[Group] = client.list(f"{options.OWN}/groups", hostname=hostname, compartmentId=compartment_id)
+    if not found:
+        raise errors.NotFoundError(
+            f"No station has the hostname {hostname}.", hint="`stationmaster station list` shows all hostnames."
+        )
+    return found
 
 
-def describe_readiness(station: Mapping[str, Any]) -> str:
-    """What a station is good for now, as far as the hub can know: what a silent one said last is not repeated."""
-    if not station["isRegistered"]:
-        return "not registered"
-    if station["timeLastHeartbeat"] is None:
-        return "never heard"
-    if not station["isInTouch"]:
-        return "silent"
-    words = str(station["readiness"]).lower().replace("_", "-")
-    return f"{words}, draining" if station["isDraining"] else words
+def _chosen(group: Group, wanted: str | None) -> Sequence[Group]:
+    """The sources that ``wanted`` names, all without it; NotFoundError when it names none."""
+    found = [one for one in group["sources"] if wanted in {None, one["id"], one["displayName"], one["repoId"]}]
+    if wanted is not None and not found:
+        names = ", ".join(sorted(one["displayName"] for one in group["sources"])) or "none"
+        raise errors.NotFoundError(
+            f"The group {group['hostname']} mirrors no source named {wanted!r}.", hint=f"It mirrors: {names}."
+        )
+    return found
 
 
-def describe_reasons(station: Mapping[str, Any]) -> str:
-    """Why it is not ready, and what else it complains of."""
-    found = [one["message"] for one in [*station["reasons"], *station["problems"]]]
-    return " ".join(dict.fromkeys(found))
-
-
-def _print_group(group: Group) -> None:
+def _print_group(group: Group, wanted: str | None) -> None:
     ports = group["clientAddress"]["ports"]
-    click.echo(f"{group['hostname']}: {summarize(group)}")
+    for line in ha_text.head_lines(group):
+        click.echo(line)
+    click.echo()
     click.echo(f"Clients use proxy {ports['proxy']}, HTTP {ports['http']}, HTTPS {ports['https']}.")
     click.echo(f"Balancers: {', '.join(group['balancerAddresses']) or 'what the hostname resolves to on each station'}")
     click.echo()
-    output.print_table(
-        ["station", "state", "in rotation", "last heard", "free", "why"],
-        [_station_row(one) for one in sorted(group["stations"], key=lambda one: (one["displayName"], one["id"]))],
-    )
-    if group["sources"]:
+    output.print_table(ha_text.STATION_HEADINGS, ha_text.station_rows(group))
+    sources = _chosen(group, wanted)
+    if sources:
         click.echo()
-        names = {one["id"]: one["displayName"] for one in group["stations"]}
-        output.print_table(
-            ["source", "visible", "held by", "what happens next"],
-            [
-                _source_row(one, names)
-                for one in sorted(group["sources"], key=lambda one: (one["displayName"], one["id"]))
-            ],
-        )
-
-
-def _station_row(station: Mapping[str, Any]) -> Sequence[str]:
-    volume = station["volume"] or {}
-    return [
-        station["displayName"],
-        describe_readiness(station),
-        "yes" if station["isInRotation"] else "no",
-        output.show_value(station["timeLastHeartbeat"], output.format_time),
-        output.show_value(volume.get("availableBytes"), output.format_size),
-        describe_reasons(station) or "-",
-    ]
-
-
-def _source_row(source: Mapping[str, Any], names: Mapping[str, str]) -> Sequence[str]:
-    visible = source["visible"]
-    shown = f"#{visible['number']} {visible['generation'][:12]}" if visible else "nothing yet"
-    holders = [
-        names.get(one["stationId"], one["stationId"])
-        for one in source["stations"]
-        if visible and any(held["generation"] == visible["generation"] for held in one["held"])
-    ]
-    return [source["displayName"], shown, ", ".join(sorted(holders)) or "-", source["decision"] or "-"]
+        output.print_table(ha_text.SOURCE_HEADINGS, ha_text.source_rows({**group, "sources": sources}))
+    for one in sources if wanted is not None else ():
+        click.echo()
+        output.print_table(ha_text.DETAIL_HEADINGS, ha_text.detail_rows(group, one))
+        click.echo()
+        output.print_table(ha_text.REASON_HEADINGS, ha_text.reason_rows(group, [one]))

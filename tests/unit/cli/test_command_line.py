@@ -3,7 +3,7 @@ import json
 import click
 import pytest
 
-from stationmaster.cli import ha, lazy, main, options, output, profile, source, station_fields
+from stationmaster.cli import lazy, main, options, output, profile, source, station_fields
 from stationmaster.model import errors
 
 
@@ -158,29 +158,6 @@ def test_a_deb_source_carries_suites_and_components_as_deb822_lines() -> None:
 )
 def test_the_vendor_follows_from_the_family(family: str, vendor: str) -> None:
     assert profile.vendor_of(family) == vendor
-
-
-def member(**changes: object) -> dict[str, object]:
-    base: dict[str, object] = {
-        "isRegistered": True, "timeLastHeartbeat": "2026-01-01T00:00:00Z", "isInTouch": True, "readiness": "READY",
-        "isDraining": False, "reasons": [], "problems": [],
-    }  # fmt: skip
-    return {**base, **changes}
-
-
-def test_status_does_not_repeat_what_a_silent_station_said_last() -> None:
-    assert ha.describe_readiness(member()) == "ready"
-    assert ha.describe_readiness(member(readiness="LAST_RESORT", isDraining=True)) == "last-resort, draining"
-    assert ha.describe_readiness(member(isInTouch=False)) == "silent"
-    assert ha.describe_readiness(member(timeLastHeartbeat=None)) == "never heard"
-    assert ha.describe_readiness(member(isRegistered=False)) == "not registered"
-    group = {"stations": [member(), member(isInTouch=False)], "sources": [{"visible": None}, {"visible": {}}]}
-    assert ha.summarize(group) == "1 of 2 stations ready; 1 of 2 sources served."
-
-
-def test_reasons_are_said_once() -> None:
-    same = {"code": "X", "message": "nginx is dead."}
-    assert ha.describe_reasons(member(reasons=[same], problems=[same])) == "nginx is dead."
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
+from stationmaster.hub.api import group_shapes
 from stationmaster.hub.api.call import Answer, Call
 from stationmaster.hub.api.routes import OWN, Route
 from stationmaster.hub.api.wire import groups as wire
@@ -15,12 +16,7 @@ def diagnose_group(call: Call, tx: sa.Connection) -> Answer:
     query = call.query(wire.GroupQuery)
     head = ha_groups.find_group(tx, query.hostname, query.compartment_id)
     found = doctor.examine(tx, call.now, call.hub, head)
-    items = [
-        wire.Finding(
-            severity=one.severity.value, code=one.code, subject=one.subject, message=one.message, hint=one.hint
-        )
-        for one in found
-    ]
+    items = [group_shapes.finding(one) for one in found]
     is_trouble = any(one.severity.is_trouble for one in found)
     return Answer(200, wire.Diagnosis(hostname=head.hostname_key, is_trouble=is_trouble, items=items))
 

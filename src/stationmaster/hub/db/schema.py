@@ -25,6 +25,7 @@ from stationmaster.hub.db.tables.rotation import (
     station_lags,
     station_volumes,
     volume_leases,
+    volume_samples,
 )
 from stationmaster.hub.db.tables.stations import group_balancers, station_reports, stations, sync_requests, visible
 from stationmaster.hub.db.tables.work import (
@@ -68,6 +69,7 @@ __all__ = [
     "sync_requests",
     "visible",
     "volume_leases",
+    "volume_samples",
     "work_request_errors",
     "work_request_logs",
     "work_requests",

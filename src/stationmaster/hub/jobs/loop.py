@@ -18,7 +18,16 @@ import sqlalchemy as sa
 from stationmaster.hub import context, logs, measures
 from stationmaster.hub.api import retry_tokens
 from stationmaster.hub.jobs import silence, station_health
-from stationmaster.hub.services import group_view, job_runs, leaving, station_refresh, syncs, visibility, volumes
+from stationmaster.hub.services import (
+    group_view,
+    job_runs,
+    leaving,
+    station_refresh,
+    syncs,
+    visibility,
+    volume_samples,
+    volumes,
+)
 
 INTERVAL_SECONDS = 1.0
 _HOUSEKEEPING = datetime.timedelta(minutes=1)
@@ -61,6 +70,7 @@ class Scheduler:
         store.transact(lambda tx: leaving.finish_overdue(tx, now, self._hub))
         store.transact(lambda tx: syncs.fail_without_station(tx, now))
         store.transact(lambda tx: silence.tell_of_silent_targets(tx, now, self._hub))
+        store.transact(lambda tx: volume_samples.keep(tx, now))
 
     def _do(self, action: str, work: Callable[[], object]) -> None:
         try:

@@ -31,8 +31,19 @@ class BalancerView(Shown, frozen=True):
     digest: str
 
 
+class VolumeOutlook(Shown, frozen=True):
+    """When the volume will be full (`model.volume_trend`): ``days`` only when ``trend`` is FILLING."""
+
+    trend: str
+    days: float | None
+
+
 class GroupStation(Shown, frozen=True):
-    """A member: what it says of itself, and when it was last heard."""
+    """A member: what it says of itself, and when it was last heard.
+
+    ``shared_with``: members that use the same volume, proved. ``time_health_changed``: since when its health is what
+    it is. ``missing_bytes``: what it lacks of all that its group shows or stages; null when that cannot be known.
+    """
 
     id: str
     display_name: str
@@ -48,17 +59,49 @@ class GroupStation(Shown, frozen=True):
     time_last_heartbeat: str | None
     daemon_version: str | None
     is_applied: bool
+    shared_with: list[str]
+    outlook: VolumeOutlook
+    time_health_changed: str | None
+    missing_bytes: int | None
 
 
 class SourceOnStation(Shown, frozen=True):
-    """What a member holds of a source."""
+    """What a member holds of a source. ``missing_bytes``: of the candidate, or of what is visible."""
 
     station_id: str
+    missing_bytes: int | None
+    lease_token: int
     held: list[protocol.HeldGeneration]
     shown: protocol.Visible | None
     sync: protocol.SyncReport | None
     time_behind: str | None
     time_excluded: str | None
+
+
+class Leader(Shown, frozen=True):
+    """Who talks to the upstream for the group (R1): the lease, since when, and when the station was last told of it."""
+
+    station_id: str
+    token: int
+    time_granted: str
+    time_renewed: str
+
+
+class Candidate(Shown, frozen=True):
+    """The generation that the group stages next (R7)."""
+
+    number: int
+    generation: str
+    time_set: str
+
+
+class MirrorNeed(Shown, frozen=True):
+    """Why a source is mirrored: a profile, or an instance as an example of all that refer to this station."""
+
+    kind: str
+    id: str
+    display_name: str
+    station_id: str
 
 
 class GroupSource(Shown, frozen=True):
@@ -73,6 +116,20 @@ class GroupSource(Shown, frozen=True):
     sync_number: int
     stations: list[SourceOnStation]
     decision: str
+    time_visible: str | None
+    leader: Leader | None
+    candidate: Candidate | None
+    needs: list[MirrorNeed]
+
+
+class Finding(Shown, frozen=True):
+    """One thing that is wrong, or worth knowing (`model.diagnosis`)."""
+
+    severity: str
+    code: str
+    subject: str
+    message: str
+    hint: str
 
 
 class Group(Shown, frozen=True):
@@ -85,6 +142,7 @@ class Group(Shown, frozen=True):
     balancer_addresses: list[str]
     stations: list[GroupStation]
     sources: list[GroupSource]
+    findings: list[Finding]
 
 
 class GroupCollection(Shown, frozen=True):
@@ -120,16 +178,6 @@ class Balancers(Shown, frozen=True):
     """All addresses that count now."""
 
     addresses: list[str]
-
-
-class Finding(Shown, frozen=True):
-    """One thing that is wrong, or worth knowing (`model.diagnosis`)."""
-
-    severity: str
-    code: str
-    subject: str
-    message: str
-    hint: str
 
 
 class Diagnosis(Shown, frozen=True):

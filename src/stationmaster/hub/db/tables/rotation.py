@@ -100,3 +100,13 @@ station_volumes = sa.Table(
     sa.Column("time_doubted", UtcTime),
     sa.Column("is_refused", sa.Boolean, nullable=False),
 )
+
+# What was free on a station's volume, once an hour for two weeks (`model.volume_trend`).
+volume_samples = sa.Table(
+    "volume_samples",
+    metadata,
+    sa.Column("station_id", Ocid, sa.ForeignKey("stations.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("time_sampled", UtcTime, primary_key=True),
+    sa.Column("available_bytes", Serial, nullable=False),
+    sa.Column("total_bytes", Serial, nullable=False),
+)
