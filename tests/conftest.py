@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import datetime
+import functools
 import os
 import shutil
 import socket
@@ -29,7 +31,15 @@ if TYPE_CHECKING:  # what is heavy is imported by the fixtures that use it: ever
     from stationmaster.hub.db.store import Store
 
 _UNIT = Path(__file__).parent / "unit"
+_ACCEPTANCE = Path(__file__).parent / "acceptance"
 _POSTGRES = Path("/usr/lib/postgresql/15/bin")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With several workers a file stays with one, for its fixtures' sake; labs, each a whole network, take turns."""
+    for item in items:
+        group = "labs" if item.path.is_relative_to(_ACCEPTANCE) else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(autouse=True)
@@ -177,17 +187,40 @@ class LiveHub:
         return fingerprint
 
 
+def _initialise(directory: Path, database: str | None = None) -> None:
+    from stationmaster.hub.services import setup
+
+    wanted = setup.Wanted(directory / "state", directory / "oci" / "config", database)
+    setup.initialise(wanted, files.Files(), ShiftedClock())
+
+
+@functools.cache
+def _made_hub() -> Path:
+    """A hub on SQLite, made once: its keys take longer to make than most tests take to run."""
+    directory = Path(tempfile.mkdtemp(prefix="sm-hub-"))
+    atexit.register(shutil.rmtree, directory)
+    _initialise(directory)
+    return directory
+
+
+def _copy_hub(made: Path, directory: Path) -> None:
+    shutil.copytree(made, directory, dirs_exist_ok=True)
+    for path in (directory / "state" / "hub.json", directory / "oci" / "config"):
+        path.write_text(path.read_text().replace(str(made), str(directory)))
+
+
 @contextlib.contextmanager
 def running_hub(directory: Path, database: str | None = None) -> Iterator[LiveHub]:
     """A hub made by ``hub init``, served by a real uvicorn on a free loopback port."""
     import uvicorn
 
     from stationmaster.hub import opening, wiring
-    from stationmaster.hub.services import setup
 
     wall_clock = ShiftedClock()
-    wanted = setup.Wanted(directory / "state", directory / "oci" / "config", database)
-    setup.initialise(wanted, files.Files(), wall_clock)
+    if database is None:
+        _copy_hub(_made_hub(), directory)
+    else:
+        _initialise(directory, database)
     listener = socket.create_server(("127.0.0.1", 0))
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     hub = opening.open_hub(directory / "state", endpoint, wall_clock)
@@ -199,7 +232,7 @@ def running_hub(directory: Path, database: str | None = None) -> Iterator[LiveHu
         deadline = time.monotonic() + 10
         while not server.started and time.monotonic() < deadline:
             time.sleep(0.01)
-        yield LiveHub(hub, endpoint, wanted.oci_config, wall_clock)
+        yield LiveHub(hub, endpoint, directory / "oci" / "config", wall_clock)
     finally:
         server.should_exit = True
         thread.join()

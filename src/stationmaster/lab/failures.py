@@ -140,17 +140,22 @@ def probe_workers(world: World) -> list[load.Worker]:
     address = world.lab["lb"].address_on(Network.EDGE)
     path = f"/m/{world.sources[RPM]}"
 
-    def port(number: int) -> probes.Target:
-        return probes.Target(address, guidebook.BALANCER, number, path)
+    def port(number: int, source: str) -> probes.Target:
+        return probes.Target(address, guidebook.BALANCER, number, path, source)
 
     hub = probes.Target(world.hub.on.address, machines.HUB_NAME, machines.HUB_PORT, "/stationmaster/v1/health")
-    tunnel = load.Task(REQUESTS[2], lambda: probes.get_through_proxy(seen_from, port(guidebook.PROXY_PORT), hub, ca))
+
+    def tunnel(source: str) -> load.Task:
+        proxy = port(guidebook.PROXY_PORT, source)
+        return load.Task(REQUESTS[2], lambda: probes.get_through_proxy(seen_from, proxy, hub, ca))
+
+    sources = world.probe_sources or ("",)
     tasks = (
-        probes.task(REQUESTS[0], seen_from, port(guidebook.HTTP_PORT)),
-        probes.task(REQUESTS[1], seen_from, port(guidebook.HTTPS_PORT), ca),
-        tunnel,
+        [probes.task(REQUESTS[0], seen_from, port(guidebook.HTTP_PORT, source)) for source in sources],
+        [probes.task(REQUESTS[1], seen_from, port(guidebook.HTTPS_PORT, source), ca) for source in sources],
+        [tunnel(source) for source in sources],
     )
-    return [load.Worker(task.kind, (task,), pause=0.1) for task in tasks]
+    return [load.Worker(each[0].kind, each, pause=0.1 / len(sources)) for each in tasks]
 
 
 def _strike(world: World, blow: Blow, watch: balancer_watch.BalancerWatch, work: load.Load) -> measure.Event:

@@ -20,6 +20,7 @@ MACHINE_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
+_SPARE_OCTET = 200  # above those of hosts and of floating names
 # Machines tell the hub what they are called: each host has a host name of its own, in a namespace for such names.
 _START = 'printf %s "$0" > /proc/sys/kernel/hostname; unset ' + " ".join(MACHINE_VARIABLES) + '; exec "$@"'
 _NAMED = ("unshare", "--uts", "sh", "-c", _START)
@@ -142,6 +143,15 @@ class LabHost:
     def addresses(self) -> tuple[str, ...]:
         """Every address of this host."""
         return tuple(self.address_on(leg) for leg in self._plan.spec(self.name).networks)
+
+    def add_addresses(self, leg: addressing.Network, count: int) -> tuple[str, ...]:
+        """Further addresses of this host on one network, as if it were several machines."""
+        first = self.address_on(leg)
+        found = tuple(f"{first.rpartition('.')[0]}.{number}" for number in range(_SPARE_OCTET, _SPARE_OCTET + count))
+        for address in found:
+            command = ["ip", "addr", "add", f"{address}/24", "dev", addressing.leg_name(leg)]
+            self.run(command).require_success(f"Adding {address} to {self.name}")
+        return found
 
     def reap(self) -> None:
         """Take the exit status of what was started here and has ended."""

@@ -58,14 +58,18 @@ class Mounts:
         """Unmount a volume under a running host, whoever uses it; also one that is not of ``make_volume``."""
         self._runner.run(["umount", "-l", volume]).require_success(f"Unmounting {volume}")
 
-    def turn_read_only(self, volume: Path) -> None:
-        """What a file system does by itself after an error of its disk; writers are not waited for politely."""
-        command: list[str | Path] = ["mount", "-o", "remount,ro", _disk_of(volume)]
-        waiting.until(lambda: self._runner.run(command).is_success, 10, "nobody to be writing", every=0.02)
+    def turn_read_only(self, volume: Path, file_system: Path | None = None) -> None:
+        """What a file system does by itself after an error of its disk. Waits for a moment when nobody is writing.
 
-    def turn_writable(self, volume: Path) -> None:
+        ``file_system``: where it is mounted, when ``make_volume`` did not make it.
+        """
+        command: list[str | Path] = ["mount", "-i", "-o", "remount,ro", file_system or _disk_of(volume)]
+        waiting.until(lambda: self._runner.run(command).is_success, 30, "nobody to be writing", every=0.01)
+
+    def turn_writable(self, volume: Path, file_system: Path | None = None) -> None:
         """Undo ``turn_read_only``."""
-        self._runner.run(["mount", "-o", "remount,rw", _disk_of(volume)]).require_success(f"Remounting {volume}")
+        command: list[str | Path] = ["mount", "-i", "-o", "remount,rw", file_system or _disk_of(volume)]
+        self._runner.run(command).require_success(f"Remounting {volume}")
 
 
 def _disk_of(volume: Path) -> Path:

@@ -20,12 +20,16 @@ _ENOUGH = 1 << 16
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """What to ask for: the balancer's address and its name (for TLS and Host), a port and a path."""
+    """What to ask for: the balancer's address and its name (for TLS and Host), a port and a path.
+
+    ``source`` is the address to come from, where the host has several; balancers choose a station by it.
+    """
 
     address: str
     name: str
     port: int
     path: str
+    source: str = ""
 
 
 def get_over_http(seen_from: host.LabHost, target: Target) -> str:
@@ -83,7 +87,8 @@ def _attempt_tunnel(proxy: Target, hub: Target, context: ssl.SSLContext) -> str:
 
 @contextlib.contextmanager
 def _connected(target: Target) -> Iterator[socket.socket]:
-    with socket.create_connection((target.address, target.port), _TIMEOUT) as link:
+    source = (target.source, 0) if target.source else None
+    with socket.create_connection((target.address, target.port), _TIMEOUT, source) as link:
         yield link
 
 

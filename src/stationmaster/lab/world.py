@@ -53,6 +53,7 @@ class World:
     sources: dict[str, str] = dataclasses.field(default_factory=dict)
     profiles: dict[str, str] = dataclasses.field(default_factory=dict)
     former_deb: str = ""
+    probe_sources: tuple[str, ...] = ()  # addresses that single requests come from, where one is not enough
     is_debian_wanted: bool = True  # else the DEB repository is built here even where Debian's own could be had
 
     @property

@@ -16,6 +16,7 @@ ALONE = "stc"
 STATIONS = (*SHARING, ALONE)
 SERVERS = ("ga", "gb", "gc")
 _PACKAGES = (60, 24)
+_PROBE_SOURCES = 8
 _BRICK_BYTES = 900 << 20
 
 
@@ -65,19 +66,13 @@ class Stage:
 
     def turn_read_only(self, name: str) -> None:
         """One station can write no more to its volume; one that shares it can."""
-        station, runner = self.world.stations[name], self.world.lab.programs
-        if name in SHARING:
-            runner.run(["mount", "-i", "-o", "remount,ro", station.volume]).require_success("Remounting")
-        else:
-            self.world.lab.mounts.turn_read_only(station.volume)
+        volume, mounting = self.world.stations[name].volume, self.world.lab.mounts
+        mounting.turn_read_only(volume, volume if name in SHARING else None)
 
     def turn_writable(self, name: str) -> None:
         """Undo ``turn_read_only``."""
-        station, runner = self.world.stations[name], self.world.lab.programs
-        if name in SHARING:
-            runner.run(["mount", "-i", "-o", "remount,rw", station.volume]).require_success("Remounting")
-        else:
-            self.world.lab.mounts.turn_writable(station.volume)
+        volume, mounting = self.world.stations[name].volume, self.world.lab.mounts
+        mounting.turn_writable(volume, volume if name in SHARING else None)
 
     def _places(self, name: str) -> list[Path]:
         if name in SHARING:
@@ -122,5 +117,7 @@ def build(made: lab.Lab, reporter: show.Reporter, cache: Path, *, has_database: 
         world.balancer.follow(guidebook.BALANCER, world.desk.environment)
         for name, kind in (("rpm1", RPM), ("deb1", DEB)):
             scenario.register_instance(world, name, kind)
+        # Balancers choose a station by the client's address: one client would see the faults of one station.
+        world.probe_sources = made["rpm1"].add_addresses(Network.EDGE, _PROBE_SOURCES)
         guide.install_packages(world)
     return stage
