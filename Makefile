@@ -3,9 +3,10 @@ SHELL := /bin/bash
 PYTEST := .venv/bin/python -m pytest
 PART ?= guide
 MINUTES ?= 60
+POINTS ?= 1000
 KEEP ?=
 
-.PHONY: help setup demo demo-down test unit contract integration acceptance lint format bench fuzz
+.PHONY: help setup demo demo-down test unit contract integration acceptance lint format bench fuzz kill
 
 help: ## what there is to do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -54,3 +55,6 @@ bench: setup ## timings, side by side with other tools, as ratios
 fuzz: setup ## coverage-guided fuzzing of all parsers (MINUTES=60); what escapes is kept in .state/fuzz
 	@.venv/bin/python -c 'import atheris' 2>/dev/null || .venv/bin/python -m pip install -q -e '.[fuzz]'
 	@nice -n 19 .venv/bin/python -m fuzz --minutes $(MINUTES)
+
+kill: setup ## kill mirror commands at so many seeded effects (POINTS=1000), more than `make test` does
+	STATIONMASTER_KILL_POINTS=$(POINTS) $(PYTEST) -q tests/integration/mirror/test_mirror_kill_points.py

@@ -19,7 +19,7 @@ import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.mirror import catalog, failures, fileref, lock, manifest, superseded, writers
+from stationmaster.mirror import catalog, failures, fileref, lock, manifest, removals, superseded, writers
 from stationmaster.mirror import volume as volumes
 
 _METADATA = fileref.Kind.METADATA.value
@@ -140,11 +140,14 @@ class Cleaner:
                 dropped.add((source, name))
                 if not self._is_dry:
                     self._drop(source, name, kept)
+        if not self._is_dry:
+            self._finish(source, kept)
 
     def _clean_remains(self, source: str, dropped: set[tuple[str, str]]) -> Iterator[Verdict]:
         """What a removal left that did not come to its end."""
         for directory in sorted(self._volume.generations(source).iterdir()):
-            if (directory / writers.REMOVED).exists() and not (directory / "manifest.jsonl").exists():
+            is_marked = (directory / writers.REMOVED).exists() and not (directory / "manifest.jsonl").exists()
+            if is_marked or not any(directory.iterdir()):
                 dropped.add((source, directory.name))
                 yield Verdict(f"remains {source}/{directory.name}", is_removed=True, reason="left by a removal")
                 self._remove(directory)
@@ -157,11 +160,20 @@ class Cleaner:
             for old, new in manifest.paired(self._entries(source, generation), _distinct(needed))
             if old is not None and new is None and old.k != _METADATA
         ]
+        removals.Removals(self._files, self._volume, source).begin(generation, going)
         self._remove(self._volume.generation(source, generation))
-        site = self._volume.published(source)
-        for path in going:
-            self._remove(site / path)
-        superseded.Superseded(self._files, self._volume, source).forget(generation)
+
+    def _finish(self, source: str, kept: list[str]) -> None:
+        """Take away what removals left to be done, this one's and those that were interrupted."""
+        begun = removals.Removals(self._files, self._volume, source)
+        for generation, paths in begun.unfinished().items():
+            if generation not in kept:
+                for name in kept if paths else ():
+                    paths.difference_update(entry.p for entry in self._entries(source, name))
+                for path in sorted(paths):
+                    self._remove(self._volume.published(source) / path)
+                superseded.Superseded(self._files, self._volume, source).forget(generation)
+            begun.end(generation)
 
     def _clean_sites(self, source: str) -> Iterator[Verdict]:
         """Sites that were replaced, or never finished: no address leads there."""

@@ -80,13 +80,16 @@ class Writer:
         close(self._files, self._volume, self.token)
 
     def _destroy(self, target: Path) -> None:
-        """What is put back in the middle of this must not look like a generation."""
+        """What is put back in the middle of this must not look like a generation, but like what a removal left."""
         if target.is_symlink() or not target.is_dir():
             self._files.remove(target)
             return
         for pattern in (_MANIFEST, f"*/{_MANIFEST}", f"*/*/{_MANIFEST}"):
             for manifest in sorted(target.glob(pattern)):
                 self._files.rename(manifest, manifest.with_name(REMOVED))
+                for other in sorted(manifest.parent.iterdir()):
+                    if other.name != REMOVED:  # it says what the rest is: last
+                        self._files.remove_tree(other)
         self._files.remove_tree(target)
 
     def _target(self, path: Path) -> Path:
