@@ -113,7 +113,8 @@ def doctor(client: options.Client, hostname: str, compartment_id: str | None, *,
     else:
         for one in found["items"]:
             click.echo(f"{one['severity']} {one['subject']}: {one['message']} [{one['code']}]")
-            click.echo(f"    {one['hint']}")
+            click.echo(f"    Why it matters: {one['impact']}")
+            click.echo(f"    What to do:     {one['hint']}")
     return 1 if found["isTrouble"] else 0
 
 

@@ -234,6 +234,7 @@ def _mirror_source(source: SourceFacts, sync_number: int) -> protocol.MirrorSour
         is_tls_verified=source.is_tls_verified,
         access=source.access,
         sync_number=sync_number,
+        display_name=source.display_name,
     )
 
 

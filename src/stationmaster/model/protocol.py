@@ -193,6 +193,14 @@ class SourceReport(Message, frozen=True):
     lease_token: int = 0
 
 
+class CertificateReport(Message, frozen=True):
+    """The certificate that the mirror shows; ``is_operators``: the hub does not renew it."""
+
+    not_after: datetime.datetime
+    names: list[str]
+    is_operators: bool = False
+
+
 class StationHeartbeat(Message, frozen=True):
     """Sent every two seconds: the station's full state; the hub decides on the last one only (R7)."""
 
@@ -206,6 +214,7 @@ class StationHeartbeat(Message, frozen=True):
     problems: list[Problem] = []
     desired_digest: str = ""
     applied_digest: str = ""
+    certificate: CertificateReport | None = None
 
 
 class UpstreamAccess(Message, frozen=True):
@@ -245,6 +254,12 @@ class MirrorSource(Message, frozen=True):
     is_tls_verified: bool = True
     access: UpstreamAccess | None = None
     sync_number: int = 0
+    display_name: str = ""
+
+    @property
+    def title(self) -> str:
+        """What people call it."""
+        return self.display_name or self.name
 
 
 class Peer(Message, frozen=True):

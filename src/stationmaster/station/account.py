@@ -58,7 +58,7 @@ class Account:
 
     def begin(self, origin: str) -> None:
         """Say that it runs."""
-        self.say(f"Sync of {self._source.name} from {origin} begins.")
+        self.say(f"Sync of {self._source.title} from {origin} begins.")
         self._show()
 
     def listen(self, progress: outcome.Progress) -> None:

@@ -110,7 +110,7 @@ def _certificate_findings(
 
 def _visible_findings(snapshot: snapshots.Snapshot, desired: protocol.StationDesired) -> Iterator[Finding]:
     wanted = [one for one in snapshot.told if any(one.source_id == source.source_id for source in desired.sources)]
-    names = {source.source_id: source.name for source in desired.sources}
+    names = {source.source_id: source.title for source in desired.sources}
     served = 0
     behind, unproved = [], []
     for told in wanted:

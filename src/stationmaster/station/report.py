@@ -30,7 +30,19 @@ def heartbeat(
         problems=list(problems_of(snapshot, plan, now)),
         desired_digest=snapshot.desired_digest,
         applied_digest=snapshot.desired_digest if plan.is_applied else "",
+        certificate=certificate_report(snapshot, now),
     )
+
+
+def certificate_report(snapshot: snapshots.Snapshot, now: datetime.datetime) -> protocol.CertificateReport | None:
+    """What clients of the mirror are shown; None when there is none yet."""
+    if snapshot.desired is None:
+        return None
+    view = certificates.chosen(snapshot.certificates, snapshot.desired.client_address.host, now)
+    if view is None:
+        return None
+    is_operators = view is snapshot.certificates.operators
+    return protocol.CertificateReport(not_after=view.not_after, names=sorted(view.names), is_operators=is_operators)
 
 
 def news_of(snapshot: snapshots.Snapshot, verdict: readiness.Verdict) -> object:
@@ -150,7 +162,7 @@ def mirror_state(snapshot: snapshots.Snapshot, source_id: str) -> protocol.Mirro
 def problems_of(snapshot: snapshots.Snapshot, plan: plans.Plan, now: datetime.datetime) -> Iterable[protocol.Problem]:
     """All that is wrong here, for the hub's console and doctor; each once, in a fixed order."""
     volume = snapshot.volume
-    names = {one.source_id: one.name for one in snapshot.desired.sources} if snapshot.desired else {}
+    names = {one.source_id: one.title for one in snapshot.desired.sources} if snapshot.desired else {}
     found = list(plan.problems)
     found += [
         one for one in (snapshot.nginx.problem, snapshot.squid.problem, snapshot.setup_problem) if one is not None

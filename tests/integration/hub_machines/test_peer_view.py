@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import socket
 from typing import Any
 
 OWN = "/stationmaster/v1"
@@ -81,3 +82,31 @@ def test_when_a_volume_is_full_is_said_when_it_is_known(fleet: Any, group: Any) 
     fleet.tick()
     group.beat()
     assert named(look(fleet), "StationA")["outlook"]["trend"] == "UNKNOWN"
+
+
+def doctor(fleet: Any) -> dict[str, Any]:
+    found = fleet.person.request("GET", f"{OWN}/groups/doctor?hostname=lb.example.com").json()
+    return {one["code"]: one for one in found["items"]}
+
+
+def test_the_doctor_hears_of_clocks_balancers_certificates_and_addresses(fleet: Any, group: Any) -> None:
+    show(fleet, group, "g1")
+    assert not {"ClockSkew", "BalancerSilent", "AddressSilent"} & set(doctor(fleet))
+    body = {"hostname": "lb.example.com", "addresses": ["10.0.0.9"], "node": "lb1"}
+    fleet.person.request("PUT", f"{OWN}/groups/balancers", body=body)
+    fleet.live.clock.shift += 600
+    group.a.age = -120  # its clock is ahead
+    group.b.beat()
+    group.a.beat()
+    found = doctor(fleet)
+    assert found["ClockSkew"]["subject"] == "StationA"
+    assert found["ClockSkew"]["severity"] == "WARNING"
+    assert "lb1" in found["BalancerSilent"]["message"]
+    assert found["BalancerSilent"]["impact"]
+    # One that answers shows that the hub could reach the other.
+    with socket.create_server(("127.77.0.1", 17080)):
+        group.a.addresses, group.b.addresses = ["127.77.0.1"], ["127.77.0.2"]
+        for _ in range(2):
+            group.beat()
+        assert doctor(fleet)["AddressSilent"]["subject"] == "StationB"
+    assert "AddressSilent" not in doctor(fleet)

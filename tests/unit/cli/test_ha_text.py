@@ -74,7 +74,14 @@ def group(**changes: Any) -> dict[str, Any]:
 
 
 def finding(severity: str = "ERROR", subject: str = "B", message: str = "It is silent.") -> dict[str, str]:
-    return {"severity": severity, "subject": subject, "message": message, "hint": "Check the host.", "code": "X"}
+    return {
+        "severity": severity,
+        "subject": subject,
+        "message": message,
+        "hint": "Check the host.",
+        "code": "X",
+        "impact": "y",
+    }
 
 
 def test_all_is_well() -> None:

@@ -1,12 +1,17 @@
 import dataclasses
+import datetime
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stationmaster.model import diagnosis, protocol
+from stationmaster.model import conditions, diagnosis, impacts, protocol
 
+NOW = datetime.datetime(2026, 6, 1, tzinfo=datetime.UTC)
+PORTS = (("proxy.port", 16080), ("mirror.port", 17080))
 MISSING = protocol.Problem(code="VolumeMissing", message="/mnt/mirror is not mounted.")
 AWAY = protocol.Problem(code="UpstreamUnavailable", message="http://up/ answered 503.")
 
@@ -16,30 +21,45 @@ def volume(**changes: Any) -> protocol.VolumeReport:
     return protocol.VolumeReport(**{**facts, **changes})
 
 
-def station(name: str, **changes: Any) -> diagnosis.StationCondition:
-    healthy = diagnosis.StationCondition(
-        name=name, directory="/mnt/mirror", volume=volume(volume_id=f"volume of {name}")
+def certificate(days: float = 60, *names: str, is_operators: bool = False) -> protocol.CertificateReport:
+    ends = NOW + datetime.timedelta(days=days)
+    found = list(names) or ["LB.example.com", "10.0.0.1"]
+    return protocol.CertificateReport(not_after=ends, names=found, is_operators=is_operators)
+
+
+def station(name: str, **changes: Any) -> conditions.StationCondition:
+    healthy = conditions.StationCondition(
+        name=name,
+        directory="/mnt/mirror",
+        volume=volume(volume_id=f"volume of {name}"),
+        ports=PORTS,
+        address="10.0.0.1",
+        is_answering=True,
+        certificate=certificate(),
     )
     return dataclasses.replace(healthy, **changes)
 
 
-HEALTHY = diagnosis.GroupCondition(
+HEALTHY = conditions.GroupCondition(
     hostname="lb.example.com",
     stations=(station("A"), station("B")),
-    sources=(diagnosis.SourceCondition("rpm", holders=("A", "B")),),
+    sources=(conditions.SourceCondition("rpm", holders=("A", "B")),),
     balancer_addresses=("10.0.0.5",),
+    balancers=(conditions.BalancerCondition("lb1", 20.0),),
+    hub=conditions.HubCondition(ca_ends=NOW + datetime.timedelta(days=1000)),
+    now=NOW,
 )
 
 
-def found(group: diagnosis.GroupCondition) -> set[tuple[str, str]]:
+def found(group: conditions.GroupCondition) -> set[tuple[str, str]]:
     return {(one.severity.value, one.code) for one in diagnosis.diagnose(group)}
 
 
-def with_b(**changes: Any) -> diagnosis.GroupCondition:
+def with_b(**changes: Any) -> conditions.GroupCondition:
     return dataclasses.replace(HEALTHY, stations=(station("A"), station("B", **changes)))
 
 
-def with_source(**changes: Any) -> diagnosis.GroupCondition:
+def with_source(**changes: Any) -> conditions.GroupCondition:
     return dataclasses.replace(HEALTHY, sources=(dataclasses.replace(HEALTHY.sources[0], **changes),))
 
 
@@ -64,7 +84,42 @@ def test_a_healthy_group_has_no_findings() -> None:
         (with_b(is_draining=True), {("WARNING", "Draining")}),
         (with_b(is_applied=False), {("INFO", "NotApplied")}),
         (with_b(directory="/srv/mirror"), {("INFO", "DirectoriesDiffer")}),
-        (with_b(volume=volume(volume_id="volume of A")), {("WARNING", "VolumeShared")}),
+        (with_b(volume=volume(volume_id="volume of A")), {("WARNING", "VolumeUnproved")}),
+        (
+            with_b(
+                volume=volume(volume_id="volume of A"),
+                readiness=protocol.Readiness.NO,
+                reasons=(protocol.Problem(code="VolumeCopied", message="A copy."),),
+            ),
+            {("ERROR", "VolumeCopied"), ("WARNING", "NoSpareStation")},
+        ),
+        (with_b(ports=(("proxy.port", 16080), ("mirror.port", 1))), {("ERROR", "PortsDiffer")}),
+        (with_b(is_answering=False), {("WARNING", "AddressSilent")}),
+        (with_b(is_answering=None), set()),
+        (with_b(clock_ahead_seconds=-40), {("WARNING", "ClockSkew")}),
+        (with_b(clock_ahead_seconds=7200), {("ERROR", "ClockSkew")}),
+        (with_b(clock_ahead_seconds=3), set()),
+        (with_b(certificate=certificate(10)), {("WARNING", "CertificateNearEnd")}),
+        (with_b(certificate=certificate(1, is_operators=True)), {("ERROR", "CertificateNearEnd")}),
+        (with_b(certificate=certificate(60, "other.example.com")), {("ERROR", "CertificateNamesOther")}),
+        (with_b(certificate=certificate(60, "*.example.com")), set()),
+        (with_b(certificate=None), set()),
+        (with_source(behind=(("B", 30.0),)), set()),
+        (with_source(behind=(("B", 300.0),)), {("INFO", "CatchingUp")}),
+        (with_source(behind=(("B", 300.0),), excluded=("B",)), {("WARNING", "Lagging")}),
+        (
+            dataclasses.replace(HEALTHY, balancers=(conditions.BalancerCondition("lb1", 600.0),)),
+            {("WARNING", "BalancerSilent")},
+        ),
+        (
+            dataclasses.replace(HEALTHY, hub=conditions.HubCondition(is_settled=False)),
+            {("INFO", "HubListening")},
+        ),
+        (
+            dataclasses.replace(HEALTHY, hub=conditions.HubCondition(ca_ends=NOW + datetime.timedelta(days=30))),
+            {("ERROR", "CaNearEnd")},
+        ),
+        (dataclasses.replace(HEALTHY, stations=(station("A"),)), {("WARNING", "SingleStation")}),
         (with_b(volume=volume(is_on_root_file_system=True)), {("WARNING", "VolumeOnRoot")}),
         (with_b(volume=volume(is_writable=False)), {("WARNING", "VolumeNotWritable")}),
         (with_b(volume=volume(available_bytes=9)), {("WARNING", "VolumeNearlyFull")}),
@@ -80,7 +135,7 @@ def test_a_healthy_group_has_no_findings() -> None:
         ),
     ],
 )
-def test_each_trouble_is_found_once(group: diagnosis.GroupCondition, expected: set[tuple[str, str]]) -> None:
+def test_each_trouble_is_found_once(group: conditions.GroupCondition, expected: set[tuple[str, str]]) -> None:
     assert found(group) == expected
 
 
@@ -100,14 +155,31 @@ def test_each_trouble_is_found_once(group: diagnosis.GroupCondition, expected: s
         max_size=4,
     )
 )
-def test_the_worst_comes_first_and_no_outage_is_passed_over(stations: list[diagnosis.StationCondition]) -> None:
+def test_the_worst_comes_first_and_no_outage_is_passed_over(stations: list[conditions.StationCondition]) -> None:
     group = dataclasses.replace(HEALTHY, stations=tuple(stations))
     findings = diagnosis.diagnose(group)
-    ranks = [list(diagnosis.Severity).index(one.severity) for one in findings]
+    ranks = [list(conditions.Severity).index(one.severity) for one in findings]
     assert ranks == sorted(ranks)
-    assert all(one.message and one.hint for one in findings)
+    assert all(one.message and one.hint and one.impact for one in findings)
     registered = [one for one in stations if one.is_registered]
     if registered and not any(one.is_ready for one in registered):
         assert findings[0].code == "NoStationReady"
     if any(not one.is_ready for one in stations):
         assert any(one.severity.is_trouble for one in findings)
+
+
+def test_proved_sharing_is_no_trouble() -> None:
+    same = volume(volume_id="one")
+    stations = tuple(station(name, volume=same, shares="one@A") for name in "AB")
+    assert found(dataclasses.replace(HEALTHY, stations=stations)) == {("INFO", "VolumeShared")}
+
+
+def test_each_finding_of_ours_says_why_it_matters() -> None:
+    source = Path(diagnosis.__file__).parent
+    texts = [(source / name).read_text() for name in ("group_findings.py", "station_findings.py")]
+    texts.append((source.parent / "station" / "readiness.py").read_text())
+    codes = {
+        code for text in texts for code in re.findall(r'(?:Severity\.\w+|severity|Readiness\.\w+|kind), "(\w+)"', text)
+    }
+    assert len(codes) > 25
+    assert codes <= set(impacts.IMPACTS)

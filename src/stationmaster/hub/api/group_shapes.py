@@ -12,7 +12,7 @@ from stationmaster.hub import context
 from stationmaster.hub.api.wire import groups as wire
 from stationmaster.hub.api.wire.common import moment, moment_or_none
 from stationmaster.hub.services import doctor, facts, group_view, ha_groups, heartbeat, peer_facts, volume_samples
-from stationmaster.model import diagnosis, digest, peer_view, rotation, visibility, volume_trend
+from stationmaster.model import conditions, digest, peer_view, rotation, visibility, volume_trend
 
 
 @dataclasses.dataclass(frozen=True)
@@ -62,10 +62,15 @@ def group(tx: sa.Connection, now: datetime.datetime, hub: context.Hub, head: Any
     )
 
 
-def finding(one: diagnosis.Finding) -> wire.Finding:
+def finding(one: conditions.Finding) -> wire.Finding:
     """One thing that is wrong."""
     return wire.Finding(
-        severity=one.severity.value, code=one.code, subject=one.subject, message=one.message, hint=one.hint
+        severity=one.severity.value,
+        code=one.code,
+        subject=one.subject,
+        message=one.message,
+        impact=one.impact,
+        hint=one.hint,
     )
 
 

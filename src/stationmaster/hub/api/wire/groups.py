@@ -123,12 +123,13 @@ class GroupSource(Shown, frozen=True):
 
 
 class Finding(Shown, frozen=True):
-    """One thing that is wrong, or worth knowing (`model.diagnosis`)."""
+    """One thing that is wrong, or worth knowing (`model.diagnosis`); ``impact`` says why it matters."""
 
     severity: str
     code: str
     subject: str
     message: str
+    impact: str
     hint: str
 
 
