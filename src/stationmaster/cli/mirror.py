@@ -16,7 +16,16 @@ if TYPE_CHECKING:
 _DEST = click.option(
     "--dest", required=True, type=click.Path(path_type=Path, file_okay=False), help="The mirror directory."
 )
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+_JSON_ASKED = "stationmaster.cli.json"  # as ``cli.main`` reads it: errors are one object, too
+
+
+def _remember_json(context: click.Context, _parameter: click.Parameter, value: bool) -> bool:  # noqa: FBT001 (click's shape)
+    if value:
+        context.meta[_JSON_ASKED] = True
+    return value
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, callback=_remember_json, help="Print one JSON object.")
 
 
 @click.group()

@@ -12,6 +12,7 @@ import click
 from stationmaster.cli import output
 from stationmaster.host import clock as clocks
 from stationmaster.mirror import outcome
+from stationmaster.model import plain_text
 
 if TYPE_CHECKING:
     from rich import progress as rich_progress
@@ -128,12 +129,15 @@ class _Bars:
         bars = self._progress or self._start()
         if name not in self._tasks:
             self._tasks[name] = bars.add_task(name, total=None)
-        bars.update(
-            self._tasks[name],
-            description=f"{name}: {progress.phase} {progress.files_done}/{progress.files_total}",
-            completed=progress.bytes_done,
-            total=progress.bytes_total or None,
-        )
+        if not progress.files_total:  # nothing to count: what was counted before stands
+            bars.update(self._tasks[name], description=f"{name}: {progress.phase}")
+        else:
+            bars.update(
+                self._tasks[name],
+                description=f"{name}: {progress.phase} {progress.files_done}/{progress.files_total}",
+                completed=progress.bytes_done,
+                total=progress.bytes_total or None,
+            )
         self._draw_all()
 
     def _draw_all(self) -> None:
@@ -194,18 +198,20 @@ def outcome_object(name: str, result: outcome.SyncOutcome) -> Mapping[str, objec
     }
 
 
+def _describe_failure(result: outcome.SyncOutcome) -> str:
+    """What, which file of which upstream, expected and got, and what clients see now."""
+    assert result.error is not None  # noqa: S101 - for the type checker
+    held = f"Generation {result.generation} with {result.packages} packages is still served."
+    return f"{result.error.code}: {result.error}{' ' + held if result.generation else ''}"
+
+
 def print_outcome(name: str, result: outcome.SyncOutcome, shown_at: str) -> None:
     """The last line of a source, and what to do when it failed."""
     for warning in result.warnings:
-        click.echo(f"warning: {name}: {warning}", err=True)
+        click.echo(plain_text.one_line(f"warning: {name}: {warning}"), err=True)
     cost = f"{output.format_size(result.bytes_downloaded)} in {result.requests} requests"
     if result.error is not None:
-        click.echo(f"{result.state}: {name}: {result.error.code} ({cost}).", err=True)
-        click.echo(f"error: {result.error.message}", err=True)
-        if result.error.hint:
-            click.echo(f"hint: {result.error.hint}", err=True)
-        if result.generation:
-            click.echo(f"Generation {result.generation} with {result.packages} packages is still served.", err=True)
+        click.echo(plain_text.one_line(f"{result.state}: {name}: {_describe_failure(result)} ({cost})"), err=True)
     elif result.state is outcome.State.PENDING:
         what = describe_ledger(result.ledger) if result.ledger else "what is held would be shown"
         click.echo(f"{result.state}: {name}: {what}.")
