@@ -86,6 +86,7 @@ _SOURCE: dict[str, Reader] = {
     "name": _text, "format": _format, "url": _texts, "mirrorlist": _text, "metalink": _text,
     "suites": _texts, "components": _texts, "architectures": _texts, "gpg-keys": _texts,
     "credentials-file": _text, "client-cert": _text, "client-key": _text, "ca-file": _text,
+    "check-packages": _flag, "package-keys": _texts,
     "allow-rollback": _flag, "allow-shrink": _flag, "allow-expired": _flag,
 }  # fmt: skip
 
@@ -158,6 +159,8 @@ def _task(file: _File, number: int, entry: Any, bounds: Mapping[str, Any]) -> mi
         "suites": table.get("suites", ()), "components": table.get("components", ()),
         "architectures": table.get("architectures", ()),
         "key_files": tuple(below / one for one in table.get("gpg-keys", ())),
+        "package_key_files": tuple(below / one for one in table.get("package-keys", ())),
+        "check_packages": table.get("check-packages", False),
         **{
             key.replace("-", "_"): below / table[key] if key in table else None
             for key in ("credentials-file", "client-cert", "client-key", "ca-file")

@@ -13,6 +13,7 @@ _LISTS = ("--suite", "--component", "--arch", "--gpg-key")
 _OF_ONE_SOURCE = (
     "kind", "name", "urls", "mirrorlist", "metalink", "suites", "components", "architectures", "key_files",
     "credentials_file", "client_cert", "client_key", "ca_file", "allow_rollback", "allow_shrink", "allow_expired",
+    "check_packages", "package_key_files",
 )  # fmt: skip
 
 
