@@ -39,6 +39,23 @@ def test_stations_that_share_storage_have_one_volume_at_two_paths(made_stage: st
     assert volume_id(first) == volume_id(second) != volume_id(stations[stage.ALONE].volume)
 
 
+def test_one_sync_reads_upstream_once_for_two_volumes(made_stage: stage.Stage) -> None:
+    """Who leads fetches; who shares its volume finds it there; who has another copies from a peer."""
+    world = made_stage.world
+    assert world.server is not None
+    assert world.rpm is not None
+    assert world.deb_upstream is not None
+    world.server.forget()
+    (package,) = world.rpm.publish_update({"lab-app-010": "2.0"})
+    world.deb_upstream.publish_update({"labd-app-003": "2.0"})
+    churn.order_sync(world, stage.ALONE)
+    rest.wait_until_settled(world, 90, churn.newest_roots(world))
+    assert world.server.requests()[f"/rpm/Packages/{package}"] == 1
+    assert world.server.copies_sent() == 1.0
+    for station in world.stations.values():
+        assert inventory.inspect(station, world.sources, churn.newest_roots(world)).faults == []
+
+
 def test_the_inventory_sees_a_byte_that_is_wrong_and_a_file_that_is_missing(made_stage: stage.Stage) -> None:
     world = made_stage.world
     station = world.stations[stage.ALONE]

@@ -37,11 +37,8 @@ class Churn:
 
     def order_sync(self) -> bool:
         """Order a sync of both sources, as a person would, of any station; False when the hub did not take it."""
-        world = self._world
-        wanted = world.desk.models.SynchronizeMirrorsDetails(software_source_list=list(world.sources.values()))
-        station = world.stations[self._chance.choice(sorted(world.stations))]
         try:
-            world.desk.call("ManagementStationClient", "synchronize_mirrors", station.station_id, wanted)
+            order_sync(self._world, self._chance.choice(sorted(self._world.stations)))
         except errors.PeerError:
             return False
         return True
@@ -81,3 +78,9 @@ def newest_roots(world: World) -> Mapping[str, tuple[str, bytes]]:
     """For each source: the path of its root document below a generation, and what upstream has there now."""
     site = world.lab["up"].directory / "site"
     return {world.sources[kind]: (path, (site / name / path).read_bytes()) for kind, (name, path) in _ROOTS.items()}
+
+
+def order_sync(world: World, name: str) -> None:
+    """Order a sync of both sources at one station; PeerError when the hub does not take it."""
+    wanted = world.desk.models.SynchronizeMirrorsDetails(software_source_list=list(world.sources.values()))
+    world.desk.call("ManagementStationClient", "synchronize_mirrors", world.stations[name].station_id, wanted)
