@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping, Sequence
 
@@ -244,6 +245,38 @@ def test_module_documents_are_told_apart() -> None:
         modules.read_document(0, "a: [", what="t")
 
 
+@pytest.mark.parametrize("text", ["[" * 200_000, "- " * 200_000 + "x", "{a: " * 50_000, "? " * 99_999 + "x"])
+def test_a_document_without_bottom_is_refused(text: str) -> None:
+    with pytest.raises(errors.UpstreamError):  # it would end the process, not raise, were it composed
+        modules.read_document(0, text, what="t")
+
+
+def test_many_brackets_are_no_depth() -> None:
+    text = "document: modulemd\ndata: {name: m, stream: '1', x: [" + "[], " * 3000 + "]}\n"
+    assert modules.read_document(0, text, what="t").module == "m"
+
+
+@given(st.binary(max_size=80) | st.sampled_from([b"<a>", b"</a>", b"<package>", b"document: modulemd\ndata: ["]))
+def test_nonsense_is_an_error_of_the_upstream(content: bytes) -> None:
+    def read() -> None:
+        for part in xmlparts.read_parts([content], "package", what="t", texts=["name"]):
+            advisories.restrict_advisory(part.raw, bool, what="t")
+
+    def groups() -> None:
+        comps.read_groups(content, what="t")
+        comps.restrict([content], frozenset("a"), what="t")
+
+    def documents() -> None:
+        for text in modules.split_documents([content], what="t"):
+            modules.read_document(0, text, what="t")
+            modules.restrict_stream(text, bool, what="t")
+            modules.restrict_defaults(text, frozenset("a"), what="t")
+
+    for parse in (read, groups, documents):
+        with contextlib.suppress(errors.UpstreamError):
+            parse()
+
+
 @given(st.dictionaries(st.sampled_from("xyz"), st.lists(names, max_size=3)), st.sets(names))
 def test_groups_list_what_is_kept_and_nothing_else(groups: dict[str, list[str]], kept: set[str]) -> None:
     content = made.comps_xml(groups)
@@ -311,3 +344,16 @@ def test_entities_are_refused() -> None:
         list(xmlparts.read_parts([bomb], "package", what="t"))
     with pytest.raises(failures.EntityRefusedError):
         xmlparts.read_tree(bomb, what="t")
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"<a/>", b"<a><b/></a>", b'<a><b x="/>"></b>/></a>', b"<a><b>t</b ><c /></a>", b"<a><b>/></b><c><d/></c></a>"],
+)
+def test_elements_know_where_they_stand(raw: bytes) -> None:
+    root = xmlparts.read_tree(raw, what="t")
+    assert (root.begin, root.end) == (0, len(raw))
+    for node in root.children:
+        part = raw[node.begin : node.end]
+        assert xmlparts.read_tree(part, what="t").name == node.name
+    assert xmlparts.read_tree(xmlparts.without(raw, root.children), what="t").children == []

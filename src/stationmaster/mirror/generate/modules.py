@@ -7,6 +7,7 @@ nodes, so that values keep their spelling (a stream 1.10 is no number). A docume
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ from stationmaster.mirror import failures
 from stationmaster.mirror.generate import selection
 
 _LONGEST_DOCUMENT = 32 << 20
+_DEEPEST = 1000
+_INDENT = re.compile(r"^[-?: \t]+", re.MULTILINE)
 _STREAM_KINDS = frozenset({"modulemd", "modulemd-stream"})
 _SOURCES = (".src", ".nosrc")  # listed with each stream, and never in the repository of the binary packages
 
@@ -70,7 +73,7 @@ def read_document(number: int, text: str, *, what: str) -> Document:
         number=number,
         module=module,
         stream=stream,
-        version=int(version) if version.isascii() and version.isdigit() else 0,
+        version=int(version) if version.isascii() and version.isdigit() and len(version) < 25 else 0,
         line=f"{module}\n{stream}\n{architecture}\n{dependencies}",
         artifacts=tuple(_normal(one) for one in _strings(_child(_child(data, "artifacts"), "rpms"))),
         profiles=profiles,
@@ -159,6 +162,7 @@ def _document(lines: list[str]) -> Iterator[str]:
 
 def _composed(text: str, what: str) -> Any:
     try:
+        _require_shallow(text, what)
         return yaml.compose(text, Loader=yaml.CSafeLoader)
     except (yaml.YAMLError, RecursionError) as exc:
         reason = str(exc).replace("\n", " ")
@@ -166,6 +170,18 @@ def _composed(text: str, what: str) -> Any:
             f"{what} is no YAML ({reason}), so which packages are modular is unknown.",
             hint="The last good generation stays. Mirror the source as it is, or ask those who run the upstream.",
         ) from exc
+
+
+def _require_shallow(text: str, what: str) -> None:
+    """The composer of libyaml calls itself for each level, in C: thousands end the process. Its parser does not."""
+    indents = max(map(len, _INDENT.findall(text)), default=0)
+    if text.count("[") + text.count("{") + indents <= _DEEPEST:  # no way to be deeper than that
+        return
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _DEEPEST:
+            raise failures.MetadataTooLargeError(f"{what} is nested more than {_DEEPEST} levels deep.")
 
 
 def _serialized(node: Any) -> str:

@@ -30,10 +30,7 @@ def compare_rpm_parts(one: str, other: str) -> int:
 def compare_rpm(one: str, other: str) -> int:
     """Order of two EVRs, each ``[epoch:]version[-release]``; a release that one of them lacks is not compared."""
     mine, theirs = split_evr(one), split_evr(other)
-    epochs = int(mine[0] or 0), int(theirs[0] or 0)
-    if epochs[0] != epochs[1]:
-        return 1 if epochs[0] > epochs[1] else -1
-    found = compare_rpm_parts(mine[1], theirs[1])
+    found = _compare_numbers(mine[0], theirs[0]) or compare_rpm_parts(mine[1], theirs[1])
     if found or not (mine[2] and theirs[2]):
         return found
     return compare_rpm_parts(mine[2], theirs[2])
@@ -49,9 +46,11 @@ def split_evr(text: str) -> tuple[str, str, str]:
 def compare_deb(one: str, other: str) -> int:
     """Order of two Debian versions, ``[epoch:]upstream[-revision]`` (Debian policy 5.6.12)."""
     mine, theirs = _split_deb(one), _split_deb(other)
-    if mine[0] != theirs[0]:
-        return 1 if mine[0] > theirs[0] else -1
-    return _compare_deb_part(mine[1], theirs[1]) or _compare_deb_part(mine[2], theirs[2])
+    return (
+        _compare_numbers(mine[0], theirs[0])
+        or _compare_deb_part(mine[1], theirs[1])
+        or _compare_deb_part(mine[2], theirs[2])
+    )
 
 
 def _compare_rpm_part(mine: str, theirs: str) -> int:
@@ -60,18 +59,22 @@ def _compare_rpm_part(mine: str, theirs: str) -> int:
             return -1 if mine == mark else 1
     if mine[0].isdigit() != theirs[0].isdigit():
         return 1 if mine[0].isdigit() else -1
-    if mine[0].isdigit():
-        left, right = int(mine), int(theirs)
-        return (left > right) - (left < right)
-    return (mine > theirs) - (mine < theirs)
+    return _compare_numbers(mine, theirs) if mine[0].isdigit() else (mine > theirs) - (mine < theirs)
 
 
-def _split_deb(text: str) -> tuple[int, str, str]:
+def _compare_numbers(one: str, other: str) -> int:
+    """Order of two runs of digits of whatever length; none is zero."""
+    mine, theirs = one.lstrip("0"), other.lstrip("0")
+    left, right = (len(mine), mine), (len(theirs), theirs)
+    return (left > right) - (left < right)
+
+
+def _split_deb(text: str) -> tuple[str, str, str]:
     epoch, colon, rest = text.partition(":")
     if not (colon and epoch.isascii() and epoch.isdigit()):
         epoch, rest = "0", text
     version, dash, revision = rest.rpartition("-")
-    return (int(epoch), version, revision) if dash else (int(epoch), rest, "")
+    return (epoch, version, revision) if dash else (epoch, rest, "")
 
 
 def _compare_deb_part(one: str, other: str) -> int:
@@ -82,9 +85,8 @@ def _compare_deb_part(one: str, other: str) -> int:
         words = _deb_order(mine[0]), _deb_order(theirs[0])
         if words[0] != words[1]:
             return 1 if words[0] > words[1] else -1
-        numbers = int(mine[1] or 0), int(theirs[1] or 0)
-        if numbers[0] != numbers[1]:
-            return 1 if numbers[0] > numbers[1] else -1
+        if found := _compare_numbers(mine[1], theirs[1]):
+            return found
     return 0
 
 

@@ -83,23 +83,26 @@ def read_root(blocks: Iterable[bytes], *, what: str) -> tuple[str, dict[str, str
 def read_tree(raw: bytes, *, what: str) -> Node:
     """A small document, or a part of one, as elements that know where they stand."""
     parser = _parser(what)
+    parser.buffer_text = True
     stack = [Node("", {}, 0)]
+    texts: list[list[str]] = [[]]
 
     def start(name: str, attributes: dict[str, str]) -> None:
         node = Node(name, attributes, parser.CurrentByteIndex)
         stack[-1].children.append(node)
         stack.append(node)
+        texts.append([])
 
     def end(_: str) -> None:
         node, place = stack.pop(), parser.CurrentByteIndex
-        is_own_tag = raw[place : place + 2] == b"</" and place > node.begin  # else it is an empty-element tag
-        node.end = raw.index(b">", place) + 1 if is_own_tag else raw.index(b">", node.begin) + 1
-        if not is_own_tag and raw[place - 2 : place] == b"/>":
-            node.end = place
-        node.text = node.text.strip()
+        pieces = texts.pop()
+        # Of an empty-element tag the parser says where it ends, of an end tag where it begins.
+        is_empty = not pieces and not node.children and raw[place - 2 : place] == b"/>"
+        node.end = place if is_empty else raw.index(b">", place) + 1
+        node.text = "".join(pieces).strip()
 
     def collect(piece: str) -> None:
-        stack[-1].text += piece
+        texts[-1].append(piece)
 
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = start, end, collect
     try:
