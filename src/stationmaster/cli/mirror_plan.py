@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from stationmaster.mirror import access, limits, outcome, source
+if TYPE_CHECKING:  # the engine is loaded by the command that runs it
+    from stationmaster.mirror import access, limits, outcome, source
 
 
 @dataclasses.dataclass(frozen=True)

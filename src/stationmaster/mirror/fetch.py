@@ -145,6 +145,7 @@ class Fetcher:
                 if unwatched > _WATCHED:
                     unwatched = 0
                     self._require_bounds(url, part, sums)
+            self._files.begin_flush(stream)
 
     def _require_bounds(self, url: str, part: Path, sums: _Sums) -> None:
         """A file without a stated size is not without end; and whatever is stated, others have room left to write."""

@@ -84,7 +84,7 @@ class Pool:
 
 def _is_same_size(part: Path, target: Path) -> bool:
     try:
-        return part.stat().st_size == target.stat().st_size
+        return target.stat().st_size == part.stat().st_size
     except FileNotFoundError:
         return False
 

@@ -57,6 +57,9 @@ class CrashingFiles(files.Files):
     def sync_file(self, stream: BinaryIO) -> None:
         """Not an effect that a killed process could miss."""
 
+    def begin_flush(self, stream: BinaryIO) -> None:
+        """Not an effect that a killed process could miss."""
+
     def sync_file_system(self, path: Path) -> None:
         """Not an effect that a killed process could miss."""
 

@@ -131,3 +131,14 @@ def test_links_that_go_round_end(tmp_path: Path) -> None:
     (tmp_path / "two").symlink_to("one")
     with pytest.raises(OSError, match="symbolic links"):
         files.resolve_below(tmp_path, PurePosixPath("/one/file"))
+
+
+def test_a_flush_begun_and_one_waited_for_leave_the_bytes(tmp_path: Path) -> None:
+    disk = files.Files()
+    with disk.open_append(tmp_path / "part") as stream:
+        stream.write(b"content")
+        disk.begin_flush(stream)
+    disk.sync_file_system(tmp_path)
+    assert (tmp_path / "part").read_bytes() == b"content"
+    with pytest.raises(FileNotFoundError):
+        disk.sync_file_system(tmp_path / "absent")
