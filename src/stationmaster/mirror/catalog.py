@@ -108,6 +108,15 @@ def published_generation(volume: volumes.Volume, source: str) -> str | None:
     return target.parent.name
 
 
+def is_shown(volume: volumes.Volume, source: str, generation: str) -> bool:
+    """Whether ``published/<source>`` shows this generation, and its root documents are there."""
+    if published_generation(volume, source) != generation:
+        return False
+    header = find_header(volume, source, generation)
+    published = volume.published(source)
+    return header is not None and all((published / path).is_file() for path in header.roots)
+
+
 def _has_size(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size

@@ -141,13 +141,13 @@ class _Run:
         self._volume.require()
         held = self._held(self._order.expected) if self._order.expected else None
         if held is not None:
-            return self._done(outcome.State.UNCHANGED, held)
+            return self._outcome(outcome.State.UNCHANGED, held)
         way = ways.open_way(self._volume, self._clock, self._fetcher, self._order)
         if (held := self._held(way.seeker.read_list())) is not None:
-            return self._done(outcome.State.UNCHANGED, held)
+            return self._outcome(outcome.State.UNCHANGED, held)
         root = self._noted(way.seeker.first())
         if (held := self._held(root.generation)) is not None:
-            return self._done(outcome.State.UNCHANGED, held)
+            return self._outcome(outcome.State.UNCHANGED, held)
         self._volume.require()  # the root took its time; the lock makes directories
         watch = lock.Watch(self._clock, self._order.stop, self._tell, self._order.policy.token)
         with lock.SourceLock(self._files, self._volume.control, self._name, watch=watch) as self._lock:
@@ -211,19 +211,19 @@ class _Run:
     ) -> outcome.SyncOutcome:
         from stationmaster.mirror import publish
 
+        self._check.require(directory, self._connections)
         self._order.progress(outcome.Progress(outcome.Phase.PUBLISH))
         if self._lock is not None:
             self._lock.require()
-        self._check.require(directory, self._connections)
         publisher = publish.Publisher(self._files, self._volume, self._clock, self._name)
         publisher.publish(directory, header, alone=self._order.is_alone)
         if self._order.expected is None:  # where a peer's copy was read is no address to ask next time
             remembered.remember_root(self._files, self._volume, self._name, root, way.mirrors.bases)
         incoming.clear(self._files, self._volume, self._name)
-        return self._done(outcome.State.SYNCED, header)
+        return self._outcome(outcome.State.SYNCED, header)
 
     def _pending(self) -> outcome.SyncOutcome:
-        return self._outcome(outcome.State.PENDING, catalog.newest_header(self._volume, self._name), None)
+        return self._outcome(outcome.State.PENDING, catalog.newest_header(self._volume, self._name))
 
     def _listen(self, progress: outcome.Progress) -> None:
         self._ledger = progress.ledger or self._ledger
@@ -240,22 +240,12 @@ class _Run:
         """The generation when nothing is left to do for it: held, and shown where the engine publishes alone."""
         if generation is None or not self._check.is_done(generation):
             return None
-        if self._order.is_alone and not self._is_shown(generation):
+        if self._order.is_alone and not catalog.is_shown(self._volume, self._name, generation):
             return None
         return catalog.find_header(self._volume, self._name, generation)
 
-    def _is_shown(self, generation: str) -> bool:
-        if catalog.published_generation(self._volume, self._name) != generation:
-            return False
-        header = catalog.find_header(self._volume, self._name, generation)
-        published = self._volume.published(self._name)
-        return header is not None and all((published / path).is_file() for path in header.roots)
-
-    def _done(self, state: outcome.State, header: manifest.Header) -> outcome.SyncOutcome:
-        return self._outcome(state, header, None)
-
     def _outcome(
-        self, state: outcome.State, header: manifest.Header | None, error: errors.StationmasterError | None
+        self, state: outcome.State, header: manifest.Header | None, error: errors.StationmasterError | None = None
     ) -> outcome.SyncOutcome:
         return outcome.SyncOutcome(
             state=state,
