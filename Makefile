@@ -5,8 +5,10 @@ PART ?= guide
 MINUTES ?= 60
 POINTS ?= 1000
 KEEP ?=
+FAULTS ?= 2
+MINUTES ?= 10
 
-.PHONY: help setup demo demo-down test unit contract integration acceptance lint format bench fuzz kill
+.PHONY: help setup demo demo-down test unit contract integration acceptance lint format explore bench fuzz kill
 
 help: ## what there is to do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -48,6 +50,9 @@ test: lint ## lint, then all tests: unit, contract, migration, integration, acce
 format: setup ## rewrite the code as the formatter wants it
 	.venv/bin/ruff format src tests benches fuzz
 	.venv/bin/ruff check --fix src tests benches fuzz
+
+explore: setup ## the HA protocol, all worlds with FAULTS faults (2), for MINUTES (10) per group
+	.venv/bin/python -m stationmaster.testing.exploration --faults $(FAULTS) --minutes $(MINUTES)
 
 bench: setup ## timings, side by side with other tools, as ratios
 	.venv/bin/python -m benches
