@@ -36,7 +36,7 @@ def test_orders_draw_from_the_faults_that_were_named() -> None:
 
 def look(**changes: object) -> report.Look:
     event = measure.Event("x", 10.0, 20.0, 10.4, 16.0, None)
-    values = {"event": event, "bound": 1.0, "excused": frozenset(), "rest": 3.0, "files": 9, "faults": ()}
+    values = {"event": event, "bound": 1.0, "excused": frozenset(), "rest": 3.0, "orders": 1, "files": 9, "faults": ()}
     return report.Look(**(values | changes))  # type: ignore[arg-type]
 
 
@@ -79,7 +79,7 @@ def test_the_table_has_a_cell_for_each_column() -> None:
     columns, rows = report.table(whole)
     assert len(set(columns)) == len(columns)
     assert all(len(row) == len(columns) for row in rows)
-    assert rows[1][-1] == "never"
+    assert rows[1][-2] == "never"
     assert "2 faults" in report.summary(whole)
 
 

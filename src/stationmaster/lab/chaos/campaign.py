@@ -106,29 +106,30 @@ class Campaign:
             mend()
         upstream.hold_still()
         with self._show.step("  comes to rest"):
-            rested = self._wait_for_rest(upstream, mended, found)
+            rested, ordered = self._wait_for_rest(upstream, mended, found)
         files = self._inspect(found) if rested is not None else 0
         upstream.go_on()
         for words in found:
             self._show.say(words)
         event = measure.Event(strike.fault, started, self._time.monotonic(), noticed, mended, None)
-        look = report.Look(event, fault.bound, fault.excused, rested, files, tuple(found))
+        look = report.Look(event, fault.bound, fault.excused, rested, ordered, files, tuple(found))
         self._looks.append((strike, look))
 
-    def _wait_for_rest(self, upstream: churn.Churn, since: float, found: list[str]) -> float | None:
-        """Seconds until everything is as it should be; an operator orders a sync again when nothing seems to happen."""
+    def _wait_for_rest(self, upstream: churn.Churn, since: float, found: list[str]) -> tuple[float | None, int]:
+        """Seconds until all is as it should be, and how often an operator, who saw nothing happen, ordered a sync."""
         world = self._stage.world
         newest = churn.newest_roots(world)
         deadline = self._time.monotonic() + REST_SECONDS
-        last = ""
+        last, orders = "", 0
         while self._time.monotonic() < deadline:
             waiting.until(upstream.order_sync, 30, "the hub to take an order", every=0.5)
+            orders += 1
             with contextlib.suppress(errors.HostError):
                 rest.wait_until_settled(world, _ASK_AGAIN_SECONDS, newest)
-                return self._time.monotonic() - since
+                return self._time.monotonic() - since, orders
             last = "; ".join(rest.unrest(world, newest))
         found.append(f"No rest within {REST_SECONDS:g} s: {last}")
-        return None
+        return None, orders
 
     def _inspect(self, found: list[str]) -> int:
         files, newest = 0, churn.newest_roots(self._stage.world)

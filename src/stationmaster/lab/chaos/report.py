@@ -15,7 +15,11 @@ INTOLERABLE_STALL_SECONDS = 5.0
 
 
 class StrikeResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """One fault and what came of it. ``*Stall``: how much longer the slowest took than is usual for its kind."""
+    """One fault and what came of it.
+
+    ``*Stall``: how much longer the slowest took than is usual for its kind. ``syncOrders``: how often an operator had to
+    order a sync until the group was at rest.
+    """
 
     fault: str
     target: str
@@ -29,6 +33,7 @@ class StrikeResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     bound: float | None
     seconds_until_noticed: float | None
     seconds_until_rest: float | None
+    sync_orders: int
     files_checked: int
     violations: tuple[str, ...] = ()
 
@@ -65,6 +70,7 @@ class Look(msgspec.Struct, frozen=True):
     bound: float | None
     excused: frozenset[str]
     rest: float | None
+    orders: int
     files: int
     faults: tuple[str, ...]
 
@@ -98,6 +104,7 @@ def result_of(
         bound=look.bound,
         seconds_until_noticed=_rounded(event.seconds_until_noticed),
         seconds_until_rest=_rounded(look.rest),
+        sync_orders=look.orders,
         files_checked=look.files,
         violations=tuple(violations),
     )
@@ -105,7 +112,21 @@ def result_of(
 
 def table(result: CampaignResult) -> tuple[list[str], list[list[str]]]:
     """Columns and a row per strike, in the order in which they were made."""
-    columns = ["fault", "on", "for", "ops", "failed", "stall", "GETs", "failed ", "stall ", "bound", "noticed", "rest"]
+    columns = [
+        "fault",
+        "on",
+        "for",
+        "ops",
+        "failed",
+        "stall",
+        "GETs",
+        "failed ",
+        "stall ",
+        "bound",
+        "noticed",
+        "rest",
+        "orders",
+    ]
     rows = [
         [
             one.fault,
@@ -120,6 +141,7 @@ def table(result: CampaignResult) -> tuple[list[str], list[list[str]]]:
             _seconds(one.bound),
             _seconds(one.seconds_until_noticed),
             _seconds(one.seconds_until_rest, never="never"),
+            str(one.sync_orders),
         ]
         for one in result.strikes
     ]
