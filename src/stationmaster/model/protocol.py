@@ -218,7 +218,10 @@ class StationHeartbeat(Message, frozen=True):
 
 
 class UpstreamAccess(Message, frozen=True):
-    """What an upstream wants to see, and lists of its mirrors. Paths are on the station's host; all optional."""
+    """What an upstream wants to see, lists of its mirrors, and how far its packages are believed; all optional.
+
+    Paths are on the station's host.
+    """
 
     mirrorlist: str = ""
     metalink: str = ""
@@ -227,6 +230,7 @@ class UpstreamAccess(Message, frozen=True):
     client_certificate: str = ""
     client_key: str = ""
     ca_file: str = ""
+    is_each_package_checked: bool = False
 
     def __repr__(self) -> str:
         """Without the password: messages end up in logs and in failed tests."""

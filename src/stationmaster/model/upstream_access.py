@@ -1,14 +1,16 @@
 """How stations reach an upstream, as lines of ``advancedRepoOptions`` say it: address lists, credentials, TLS files.
 
-RPM: dnf's own keys. DEB: fields named like them, since apt has no deb822 fields for these. Such lines are for stations
-alone, never for instances. Paths are on each station's host. A password is never given back: answers show a mask in its
-place, and a request that brings the mask leaves the password as it is.
+RPM: dnf's own keys, and ``mirror_gpgcheck`` (each package's own signature is checked before it is shown). DEB: fields
+named like them, since apt has no deb822 fields for these. Such lines are for stations alone, never for instances. Paths
+are on each station's host. A password is never given back: answers show a mask in its place, and a request that brings
+the mask leaves the password as it is.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import Any
 from urllib import parse
 
 from stationmaster.model import errors, protocol
@@ -22,8 +24,11 @@ _FIELDS = {
     "sslclientcert": "client_certificate",
     "sslclientkey": "client_key",
     "sslcacert": "ca_file",
+    "mirror_gpgcheck": "is_each_package_checked",
 }
-_RPM_ONLY = frozenset({"mirrorlist", "metalink"})
+_LISTS = frozenset({"mirrorlist", "metalink"})
+_RPM_ONLY = _LISTS | {"mirror_gpgcheck"}
+_SWITCH = {**dict.fromkeys(("1", "yes", "true", "on"), True), **dict.fromkeys(("0", "no", "false", "off"), False)}
 _PATHS = ("sslclientcert", "sslclientkey", "sslcacert")
 _LINE = re.compile(r"\s*([A-Za-z_-]+)\s*([=:])\s*(.*?)\s*")
 
@@ -52,7 +57,10 @@ def access_of(lines: Iterable[str]) -> protocol.UpstreamAccess | None:
     found = dict(pair for line in lines if (pair := _pair(line)) is not None)
     if not found:
         return None
-    return protocol.UpstreamAccess(**{_FIELDS[key]: value for key, value in found.items()})
+    given: dict[str, Any] = {_FIELDS[key]: value for key, value in found.items()}
+    if "mirror_gpgcheck" in found:
+        given["is_each_package_checked"] = _SWITCH.get(found["mirror_gpgcheck"].lower(), False)
+    return protocol.UpstreamAccess(**given)
 
 
 def masked(text: str | None) -> str | None:
@@ -91,9 +99,11 @@ def _with_password(line: str, password: str) -> str:
 def _require_consistent(found: Mapping[str, str], *, is_deb: bool) -> None:
     if is_deb and (wrong := sorted(_RPM_ONLY & set(found))):
         raise _refusal(f"sets {wrong[0]}, which belongs to RPM repositories", "Leave it out.")
-    if len(_RPM_ONLY & set(found)) > 1:
+    if len(_LISTS & set(found)) > 1:
         raise _refusal("sets mirrorlist and metalink", "Give one of the two.")
-    for key in _RPM_ONLY & set(found):
+    if found.get("mirror_gpgcheck", "0").lower() not in _SWITCH:
+        raise _refusal("sets mirror_gpgcheck to what is neither 1 nor 0", "Write mirror_gpgcheck=1.")
+    for key in _LISTS & set(found):
         _require_list_address(key, found[key])
     if ("username" in found) != ("password" in found) or ":" in found.get("username", ""):
         raise _refusal("needs username and password together; a user name holds no colon", "Give both.")

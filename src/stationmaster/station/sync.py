@@ -18,7 +18,6 @@ from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
 from stationmaster.mirror import engine, exchange, limits, outcome, volume
-from stationmaster.mirror import source as mirror_source
 from stationmaster.model import errors, protocol
 from stationmaster.station import account, background, memory, orders, peers, steps, upstreams
 from stationmaster.station import board as boards
@@ -107,7 +106,7 @@ class Syncs:
         machine = engine.Engine(self._doors.files, http, self._doors.clock)
 
         def sync() -> outcome.SyncOutcome:
-            with upstreams.opened(source, engine_source(source, ""), http) as (door, warnings):
+            with upstreams.opened(source, upstreams.engine_source(source, ""), http) as (door, warnings):
                 ended = self._sync(machine.through(door), source, told, permission, token=step.token)
             return dataclasses.replace(ended, warnings=(*warnings, *ended.warnings))
 
@@ -150,7 +149,7 @@ class Syncs:
         keys = self._board.read().keys.get(source.source_id)
         return machine.sync(
             self._doors.open_volume(),
-            engine_source(source, keys.armored if keys else "", url=url),
+            upstreams.engine_source(source, keys.armored if keys else "", url=url),
             progress=told.listen,
             stop=permission,
             publish_alone=False,
@@ -217,29 +216,3 @@ class Syncs:
     def running(self, source_id: str, report: protocol.SyncReport) -> None:
         """Show how far a sync is."""
         self._change(source_id, is_queued=False, is_running=True, report=report)
-
-
-def engine_source(source: protocol.MirrorSource, armored_keys: str, *, url: str | None = None) -> mirror_source.Source:
-    """The source as the engine knows it; its name is the OCID. CallerError when it cannot be mirrored.
-
-    ``url``: read from there instead of from the upstream.
-    """
-    is_pinned = armored_keys and source.is_gpg_checked and source.is_root_signed
-    keys = (armored_keys.encode(),) if is_pinned else ()
-    if source.format is protocol.SourceFormat.RPM:
-        lists = source.access if source.access is not None and url is None else protocol.UpstreamAccess()
-        return mirror_source.RpmSource(
-            name=source.source_id,
-            url=url or source.url,
-            keys=keys,
-            mirrorlist=lists.mirrorlist,
-            metalink=lists.metalink,
-        )
-    return mirror_source.DebSource(
-        name=source.source_id,
-        url=url or source.url,
-        suites=tuple(source.suites),
-        components=tuple(source.components),
-        architectures=tuple(source.architectures),
-        keys=keys,
-    )

@@ -26,6 +26,9 @@ def test_dnf_lines_become_the_way_to_the_upstream() -> None:
         ca_file="/ca.pem",
     )
     assert upstream_access.access_of(["priority=5"]) is None
+    for word, expected in (("1", True), ("Yes", True), ("0", False)):
+        checked = upstream_access.access_of([f"mirror_gpgcheck = {word}"])
+        assert checked == protocol.UpstreamAccess(is_each_package_checked=expected)
 
 
 def test_deb_lines_do_so_too() -> None:
@@ -48,6 +51,7 @@ def test_deb_lines_do_so_too() -> None:
         "sslclientcert=relative.pem",
         "sslcacert=/etc/../shadow",
         "mirrorlist=ftp://h/",
+        "mirror_gpgcheck=maybe",
         "mirrorlist=https://u:s3cret@h/",
         "mirrorlist=https://h/\nmetalink=https://h/",
         "metalink=https://[h/",

@@ -24,7 +24,6 @@ from stationmaster.station import (
     register,
     report,
     source_keys,
-    sync,
     upstreams,
 )
 from stationmaster.station import plan as plans
@@ -302,17 +301,17 @@ def test_percentages_rise() -> None:
 
 
 def test_sources_become_the_engines() -> None:
-    rpm = sync.engine_source(make.source(A), "")
+    rpm = upstreams.engine_source(make.source(A), "")
     assert rpm == source.RpmSource(name=A, url="http://upstream/")
     deb = msgspec.structs.replace(
         make.source(A), format=protocol.SourceFormat.DEB, suites=["s"], components=["c"], architectures=["amd64"]
     )
-    assert sync.engine_source(deb, "KEY").keys == (b"KEY",)
-    assert sync.engine_source(msgspec.structs.replace(deb, is_gpg_checked=False), "KEY").keys == ()
-    assert sync.engine_source(make.source(A), "KEY").keys == (b"KEY",)
-    assert sync.engine_source(msgspec.structs.replace(make.source(A), is_root_signed=False), "KEY").keys == ()
+    assert upstreams.engine_source(deb, "KEY").keys == (b"KEY",)
+    assert upstreams.engine_source(msgspec.structs.replace(deb, is_gpg_checked=False), "KEY").keys == ()
+    assert upstreams.engine_source(make.source(A), "KEY").keys == (b"KEY",)
+    assert upstreams.engine_source(msgspec.structs.replace(make.source(A), is_root_signed=False), "KEY").keys == ()
     with pytest.raises(errors.CallerError):
-        sync.engine_source(msgspec.structs.replace(deb, suites=[]), "")
+        upstreams.engine_source(msgspec.structs.replace(deb, suites=[]), "")
 
 
 def test_the_way_to_an_upstream_is_the_sources_own() -> None:
@@ -320,14 +319,28 @@ def test_the_way_to_an_upstream_is_the_sources_own() -> None:
         metalink="https://h/m", username="me", password="s3cret", client_certificate="/c.pem", ca_file="/ca.pem"
     )
     wanted = msgspec.structs.replace(make.source(A), access=given)
-    assert sync.engine_source(wanted, "") == source.RpmSource(name=A, url="http://upstream/", metalink="https://h/m")
-    copied = sync.engine_source(wanted, "", url="http://peer/")
+    assert upstreams.engine_source(wanted, "") == source.RpmSource(
+        name=A, url="http://upstream/", metalink="https://h/m"
+    )
+    copied = upstreams.engine_source(wanted, "", url="http://peer/")
     assert copied == source.RpmSource(name=A, url="http://peer/")  # a peer is asked as a peer
     assert upstreams.credentials_of(wanted) == access.Credentials(
         "me", "s3cret", certificate=Path("/c.pem"), ca_file=Path("/ca.pem")
     )
     assert upstreams.credentials_of(make.source(A)) == access.Credentials()
     assert "s3cret" not in repr(wanted)
+
+
+def test_each_package_can_be_demanded_to_be_signed() -> None:
+    wanted = msgspec.structs.replace(
+        make.source(A), is_root_signed=False, access=protocol.UpstreamAccess(is_each_package_checked=True)
+    )
+    for url in (None, "http://peer/"):  # a copy is checked like the original
+        found = upstreams.engine_source(wanted, "KEY", url=url)
+        assert isinstance(found, source.RpmSource)
+        assert (found.keys, found.package_keys) == ((), (b"KEY",))
+    with pytest.raises(errors.CallerError, match="mirror_gpgcheck"):
+        upstreams.engine_source(wanted, "")
 
 
 def test_registration_tries_until_time_is_over() -> None:
