@@ -17,8 +17,8 @@ INTOLERABLE_STALL_SECONDS = 5.0
 class StrikeResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One fault and what came of it.
 
-    ``*Stall``: how much longer the slowest took than is usual for its kind. ``syncOrders``: how often an operator had to
-    order a sync until the group was at rest.
+    ``*Stall``: how much longer the slowest took than is usual for its kind. ``syncOrders``: how often an operator
+    had to order a sync until the group was at rest.
     """
 
     fault: str
