@@ -91,6 +91,8 @@ def restrict_stream(text: str, kept: Callable[[str], bool], *, what: str) -> str
     gone = {_name_of(one) for one in before} - {_name_of(one) for one in left}
     _keep_strings(_child(artifacts, "rpms"), set(left))
     for _, digests in _pairs(_child(artifacts, "rpm-map")):
+        if not isinstance(digests, yaml.MappingNode):
+            continue
         digests.value = [
             (key, value)
             for key, value in digests.value
@@ -209,7 +211,7 @@ def _strings(node: Any) -> list[str]:
 
 def _keep_strings(node: Any, wanted: set[str]) -> None:
     if _is_list(node):
-        node.value = [one for one in node.value if one.value in wanted]
+        node.value = [one for one in node.value if isinstance(one, yaml.ScalarNode) and one.value in wanted]
 
 
 def _is_list(node: Any) -> bool:
