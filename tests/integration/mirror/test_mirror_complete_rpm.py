@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 from collections.abc import Callable
@@ -150,6 +151,29 @@ def test_it_is_held_byte_for_byte_and_dnf_sees_the_same(
         ours = dnf(run, published, tmp_path / "ours", *arguments)
         assert ours == dnf(run, repository, tmp_path / "theirs", *arguments)
         assert ours, arguments
+
+
+def test_every_location_that_dnf_makes_of_the_metadata_answers_over_http(
+    packages: Path, run: Any, upstream: Any, tmp_path: Path
+) -> None:
+    """Clients quote `+`, `~`, `^`, `%`, blanks and other letters in their own ways; nginx must find what they mean."""
+    root = tmp_path / "root"
+    shutil.copytree(packages, root)
+    run("createrepo_c", "-q", root)
+    bench = mirror_bench.make_bench(tmp_path / "mirror", simulated_upstream.Site(mirror_bench.tree_of(root)))
+    assert bench.sync().error is None
+    (upstream.root / "odd").symlink_to(bench.volume.published("src").resolve())
+    answer = run(
+        "dnf", "-q", "--installroot", tmp_path / "client", "--releasever", "1", "--setopt=reposdir=/nonexistent",
+        f"--setopt=cachedir={tmp_path}/cache", "--repofrompath", f"lab,{upstream.url}odd",
+        "--setopt=lab.repo_gpgcheck=0", "--repo", "lab", "repoquery", "--location",
+    )  # fmt: skip
+    addresses = [line for line in answer.splitlines() if line.startswith(upstream.url)]
+    assert len(addresses) >= 6
+    held = {hashlib.sha256(path.read_bytes()).hexdigest() for path in packages.rglob("*.rpm")}
+    for number, address in enumerate(addresses):
+        run("curl", "-sf", "--globoff", "-o", tmp_path / f"{number}.rpm", address.replace(" ", "%20"))
+        assert hashlib.sha256((tmp_path / f"{number}.rpm").read_bytes()).hexdigest() in held, address
 
 
 def test_zypper_sees_the_same(repository: Path, run: Any, tmp_path: Path) -> None:
