@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 
 FetchView = Callable[[], protocol.BalancerView]
 ReportAddresses = Callable[[tuple[str, ...]], None]
+SeenView = Callable[[protocol.BalancerView], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +30,7 @@ class Pace:
 
 
 class Follower:
-    """Polls until told to stop. ``newest`` is what the hub last said."""
+    """Polls until told to stop. ``newest`` is what the hub last said; ``seen`` asks what else is to be asked then."""
 
     def __init__(
         self,
@@ -38,12 +39,14 @@ class Follower:
         own_addresses: Callable[[], tuple[str, ...]],
         clock: host_clock.Clock,
         pace: Pace,
+        seen: SeenView = lambda _: None,
     ) -> None:
         self._fetch_view = fetch_view
         self._report = report
         self._own_addresses = own_addresses
         self._clock = clock
         self._pace = pace
+        self._seen = seen
         self._reported: tuple[str, ...] = ()
         self._reported_at = float("-inf")
         self._problem = ""
@@ -60,6 +63,7 @@ class Follower:
         try:
             self.newest = self._fetch_view()
             self._report_if_due()
+            self._seen(self.newest)
         except errors.StationmasterError as exc:
             self._note(str(exc))
             return

@@ -76,9 +76,14 @@ class RunningHaproxy:
                     if answer:
                         raise errors.HostError(f"HAProxy did not take `{order}` for {server.name}: {answer}")
 
-    def save_server_states(self) -> None:
-        """Let the next worker know which servers are down: it would else take all for healthy until checks fail."""
-        text = self._ask("show servers state")
+    def save_server_states(self, *, but: str = "") -> None:
+        """Let the next worker know which servers are down: it would else take all for healthy until checks fail.
+
+        ``but`` is a backend to leave out, with its last resort: a state also says whether TLS is spoken to the server,
+        and a worker that begins to end TLS would go on without.
+        """
+        told = self._ask("show servers state").splitlines()
+        text = "\n".join(line for line in told if not but or line.split()[1:2] not in ([but], [f"{but}-last"]))
         self._files.write_atomic(self._runtime.server_states, (text + "\n").encode(), mode=0o600, durable=False)
 
     def forget_server_states(self) -> None:

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import msgspec
 
-from stationmaster.balancer import follow, local_addresses, program
+from stationmaster.balancer import certificate as certificates
+from stationmaster.balancer import follow, haproxy, local_addresses, program
 from stationmaster.balancer import spec as balancer
 from stationmaster.host import engine_process, files, keeper
 from stationmaster.model import errors, protocol
@@ -27,13 +28,17 @@ _SILENCES_UNTIL_WEDGED = 3
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """What one balancer node is told when it starts. ``certificate`` and ``ca`` come together or not at all."""
+    """What one balancer node is told when it starts. ``certificate`` and ``ca`` come together or not at all.
+
+    Without them the hub is asked for a certificate, unless TLS is to be passed on (``is_tls_passed``).
+    """
 
     hostname: str
     state_directory: Path
     bind: str = "*"
     certificate: Path | None = None
     ca: Path | None = None
+    is_tls_passed: bool = False
     pace: follow.Pace = dataclasses.field(default_factory=follow.Pace)
 
 
@@ -46,13 +51,17 @@ class BalancerRun:
         doors: engine_process.Doors,
         fetch_view: follow.FetchView,
         report: follow.ReportAddresses,
+        sign: certificates.Sign,
     ) -> None:
         self._settings = settings
         self._doors = doors
         self._runtime = program.runtime_of(settings.state_directory)
         self._haproxy = program.RunningHaproxy(self._runtime, doors.files)
         self.keeper = keeper.Keeper(program.haproxy_engine(settings.state_directory), doors)
-        self.follower = follow.Follower(fetch_view, report, self._own_addresses, doors.clock, settings.pace)
+        self._certificate = certificates.GroupCertificate(settings.state_directory, doors.files, doors.clock, sign)
+        self.follower = follow.Follower(
+            fetch_view, report, self._own_addresses, doors.clock, settings.pace, self._ask_for_certificate
+        )
         self._view = self._read_view()
         self._applied: balancer.BalancerSpec | None = None
         self._looked_at = float("-inf")
@@ -120,7 +129,8 @@ class BalancerRun:
         """Health is carried over the reload, and so is a drain, which must therefore end before."""
         try:
             self._haproxy.align_drains(wanted)
-            self._haproxy.save_server_states()
+            is_tls_same = self._applied is not None and bool(self._applied.tls) == bool(wanted.tls)
+            self._haproxy.save_server_states(but="" if is_tls_same else haproxy.HTTPS)
         except errors.HostError as exc:
             _log.warning("HAProxy's view of its servers is not carried over. %s", exc)
 
@@ -158,7 +168,13 @@ class BalancerRun:
     def _spec(self, view: protocol.BalancerView) -> balancer.BalancerSpec:
         settings = self._settings
         tls = read_tls(settings.certificate, settings.ca)
+        if tls is None and not settings.is_tls_passed:
+            tls = self._certificate.present(view)
         return balancer.balancer_spec(view, bind=settings.bind, tls=tls, runtime=self._runtime)
+
+    def _ask_for_certificate(self, view: protocol.BalancerView) -> None:
+        if self._settings.certificate is None and not self._settings.is_tls_passed:
+            self._certificate.renew_if_due(view)
 
     def _own_addresses(self) -> tuple[str, ...]:
         view = self.follower.newest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import signal
 import threading
 from collections.abc import Callable
@@ -101,6 +102,11 @@ def render_view(view: protocol.BalancerView, kind: str, **chosen: Any) -> str:
 @_STATIONS_CA
 @click.option("--report-address", "addresses", multiple=True, metavar="ADDRESS", help="Report this instead of all own.")
 @click.option(
+    "--pass-tls",
+    is_flag=True,
+    help="Pass HTTPS on as it is. Default: end TLS with a certificate for the group that the hub signs.",
+)
+@click.option(
     "--stop-haproxy/--keep-haproxy",
     default=None,
     help="Whether HAProxy ends with this command. Default: Ctrl-C ends it, SIGTERM leaves it balancing.",
@@ -114,6 +120,7 @@ def run(
     state_dir: Path,
     addresses: tuple[str, ...],
     stop_haproxy: bool | None,
+    pass_tls: bool,
     **chosen: Any,
 ) -> None:
     """Keep a real HAProxy in step with the hub until stopped; its runtime socket is DIR/haproxy.sock.
@@ -134,9 +141,11 @@ def run(
         bind=chosen["bind"],
         certificate=_absolute(chosen["certificate"]),
         ca=_absolute(chosen["stations_ca"]),
+        is_tls_passed=pass_tls,
     )
     report = _reporter(client, hostname, compartment_id, addresses)
-    node = runs.BalancerRun(settings, doors, lambda: fetch_view(client, hostname, compartment_id), report)
+    sign = functools.partial(_sign, client, hostname, compartment_id)
+    node = runs.BalancerRun(settings, doors, lambda: fetch_view(client, hostname, compartment_id), report, sign)
     state = settings.state_directory
     with process_lock.held(state / "run.lock", doors.clock, holder="A balancer", wait_seconds=5.0):
         click.echo(f"Balancing {hostname}; HAProxy's files are in {state}. Stop with Ctrl-C.", err=True)
@@ -161,6 +170,11 @@ def fetch_view(client: options.Client, hostname: str, compartment_id: str | None
 
     query = {"hostname": hostname, **({"compartmentId": compartment_id} if compartment_id else {})}
     return specs.parse_view(client.get(f"{options.OWN}/groups/balancer", **query))
+
+
+def _sign(client: options.Client, hostname: str, compartment_id: str | None, request: str) -> str:
+    body = {"hostname": hostname, "request": request, **({"compartmentId": compartment_id} if compartment_id else {})}
+    return str(client.post(f"{options.OWN}/groups/certificate", body)["chain"])
 
 
 def _reporter(

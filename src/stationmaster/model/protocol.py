@@ -532,10 +532,14 @@ class BalancedServer(Message, frozen=True):
 
 
 class BalancerView(Message, frozen=True):
-    """All a balancer of one group needs to know; ``digest`` changes when anything else does."""
+    """All a balancer of one group needs to know; ``digest`` changes when anything else does.
+
+    ``can_end_tls``: clients trust the hub's CA for the group's name, since no station shows a certificate of its own.
+    """
 
     hostname: str
     group_id: str
     ports: Ports
     servers: list[BalancedServer]
+    can_end_tls: bool = False
     digest: str = ""

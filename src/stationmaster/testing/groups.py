@@ -10,7 +10,6 @@ import signal
 import socket  # noqa: TID251 - a stand-in for the hub
 import socketserver
 import ssl
-import subprocess  # noqa: TID251 - certificates for the test
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,9 +19,9 @@ from stationmaster.balancer import spec as balancer
 from stationmaster.host import clock, engine_process, line_server, processes
 from stationmaster.model import errors, protocol
 from stationmaster.station.sites import program, spec
-from stationmaster.testing import loopback, sites
+from stationmaster.testing import group_certificates, loopback, sites
 
-HOSTNAME = "updates.test"
+HOSTNAME = group_certificates.HOSTNAME
 CLIENT = "127.0.0.2"
 LIST = f"/m/{sites.SOURCE}"
 _CLOCK = clock.SystemClock()
@@ -122,6 +121,7 @@ class Group:
     view: protocol.BalancerView | None
     reported: list[tuple[str, ...]]
     make_node: Callable[[], run.BalancerRun]
+    signed: list[str]
 
     def say(self, view: protocol.BalancerView | None) -> None:
         """The hub says this from now on, and the balancer has heard it."""
@@ -160,7 +160,11 @@ class Group:
 
 
 def view_of(
-    stations: Stations, group_ports: dict[str, int], states: dict[str, str] | None = None
+    stations: Stations,
+    group_ports: dict[str, int],
+    states: dict[str, str] | None = None,
+    *,
+    can_end_tls: bool = False,
 ) -> protocol.BalancerView:
     """The hub's answer; stations left out of ``states`` are not in it."""
     chosen = states if states is not None else {"first": "IN_ROTATION", "second": "IN_ROTATION"}
@@ -178,7 +182,7 @@ def view_of(
         if one.name in chosen
     ]
     return balancer.parse_view(
-        {"hostname": HOSTNAME, "groupId": "g", "ports": group_ports, "servers": servers, "digest": "x"}
+        {"hostname": HOSTNAME, "groupId": "g", "ports": group_ports, "servers": servers, "canEndTls": can_end_tls}
     )
 
 
@@ -224,27 +228,12 @@ def two_stations() -> Iterator[Stations]:
 def _station(stack: contextlib.ExitStack, name: str, address: str, found: list[int], hub_port: int) -> Station:
     place = stack.enter_context(sites.station_place(address, found[:6]))
     (place.state / "www" / "instance-setup.sh").write_text(name)
-    make_certificate(place.state / "tls.pem", place.state / "tls-key.pem")
+    group_certificates.make_certificate(place.state / "tls.pem", place.state / "tls-key.pem")
     health = stack.enter_context(loopback.UnixHealth(place.state / "daemon.sock").running())
     doors = engine_process.real_doors()
     hub = spec.HubTarget(("hub.example",), hub_port, ("127.0.0.1",))
     squid = program.SquidSite(place.squid_spec(hub=hub), doors)
     return Station(name, place, health, program.NginxSite(place.nginx_spec(), doors), squid, hub_port, found[6])
-
-
-_KEY_PAIR: dict[str, tuple[bytes, bytes]] = {}
-
-
-def make_certificate(chain: Path, key: Path) -> None:
-    """The group's, signed by itself and so its own authority; one for all stations of this process."""
-    if HOSTNAME not in _KEY_PAIR:
-        kind = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-        names = ("-subj", f"/CN={HOSTNAME}", "-addext", f"subjectAltName=DNS:{HOSTNAME}")
-        command = ["/usr/bin/openssl", "req", "-x509", *kind, *names, "-keyout", str(key), "-out", str(chain)]
-        subprocess.run(command, check=True, capture_output=True)
-        _KEY_PAIR[HOSTNAME] = chain.read_bytes(), key.read_bytes()
-    chain.write_bytes(_KEY_PAIR[HOSTNAME][0])
-    key.write_bytes(_KEY_PAIR[HOSTNAME][1])
 
 
 @contextlib.contextmanager
@@ -253,6 +242,7 @@ def balanced(stations: Stations, state: Path, *, is_ending_tls: bool = False) ->
     numbers = loopback.free_ports(9)[6:]
     group_ports = dict(zip(("proxy", "http", "https"), numbers, strict=True))
     reported: list[tuple[str, ...]] = []
+    signed: list[str] = []
     settings = run.Settings(
         HOSTNAME,
         state,
@@ -267,11 +257,15 @@ def balanced(stations: Stations, state: Path, *, is_ending_tls: bool = False) ->
             raise errors.PeerError("No answer from the hub.")
         return group.view
 
+    def sign(request: str) -> str:
+        signed.append(request)
+        return group_certificates.sign_by(stations.certificate, request)
+
     def make_node() -> run.BalancerRun:
-        return run.BalancerRun(settings, engine_process.real_doors(), fetch_view, reported.append)
+        return run.BalancerRun(settings, engine_process.real_doors(), fetch_view, reported.append, sign)
 
     view = view_of(stations, group_ports)
-    group = Group(stations, make_node(), state, group_ports, view, reported, make_node)
+    group = Group(stations, make_node(), state, group_ports, view, reported, make_node, signed)
     try:
         group.say(view)
         wait_until(lambda: group.fetch().status == 200)
@@ -289,6 +283,24 @@ def wait_until(condition: Callable[[], bool], seconds: float = 8.0) -> bool:
                 return True
         _CLOCK.sleep(0.02)
     return False
+
+
+def fetch_https(group: Group) -> Callable[[], int]:
+    """A request over the HTTPS port, by a client that trusts the group's authority: its status."""
+
+    def fetch() -> int:
+        try:
+            return group.fetch_tls()[0]
+        except (http.client.HTTPException, ssl.SSLError) as exc:
+            raise AssertionError(repr(exc)) from exc
+
+    return fetch
+
+
+def require(condition: bool) -> None:  # noqa: FBT001 - an assertion as a function
+    """AssertionError unless it holds."""
+    if not condition:
+        raise AssertionError
 
 
 @dataclasses.dataclass

@@ -107,6 +107,33 @@ def test_an_operators_maintenance_at_haproxy_is_left_alone(group: groups.Group) 
     assert status(group, "proxy", "first") == "MAINT"
 
 
+def test_it_ends_tls_with_a_certificate_that_the_hub_signs(group: groups.Group) -> None:
+    https = groups.fetch_https(group)
+    assert groups.wait_until(lambda: https() == 200)
+    assert "ssl crt" not in text_of(group)
+    assert group.signed == []
+    group.say(groups.view_of(group.stations, group.ports, can_end_tls=True))
+    assert group.settles(lambda: "ssl crt" in text_of(group) and https() == 200)
+    assert len(group.signed) == 1
+    for name in ("group.pem", "stations-ca.pem"):
+        assert (group.state / name).stat().st_mode & 0o777 == 0o600
+    # A frozen station now costs no request on this port either.
+    lost = next(one for one in group.stations.both() if one.name == group.served_by())
+    with groups.load(lambda: groups.require(https() == 200)) as tally:
+        lost.signal(signal.SIGSTOP)
+        time.sleep(1.5)
+    assert tally.failures == []
+    group.stations.recover()
+    # A successor has it already, with the hub away, too; and goes back when a station shows its own.
+    group.say(None)
+    group.node = group.make_node()
+    assert group.settles(lambda: https() == 200)
+    assert "ssl crt" in text_of(group)
+    assert len(group.signed) == 1
+    group.say(groups.view_of(group.stations, group.ports))
+    assert group.settles(lambda: "ssl crt" not in text_of(group) and https() == 200)
+
+
 def test_stations_come_and_go_without_a_refused_connection(group: groups.Group) -> None:
     before = workers(group)
     with groups.load(lambda: get(group)) as tally:

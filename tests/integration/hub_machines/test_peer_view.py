@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 import datetime
+import re
 import socket
 from typing import Any
+
+import msgspec
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from stationmaster.api_client import session
+from stationmaster.host import http
+from stationmaster.hub.db import schema
 
 OWN = "/stationmaster/v1"
 
@@ -78,6 +89,9 @@ def test_when_a_volume_is_full_is_said_when_it_is_known(fleet: Any, group: Any) 
     assert outlook["trend"] == "FILLING"
     # Ten GiB an hour, and 710 are left.
     assert abs(outlook["days"] - 71 / 24) < 0.2
+    scraped = http.Http().request("GET", f"{fleet.live.endpoint}/metrics").body.decode()
+    (line,) = re.findall(r'volume_full_seconds\{.*station="StationA".*\} (\S+)', scraped)
+    assert abs(float(line) / 86400 - outlook["days"]) < 0.1
     fleet.live.clock.shift += datetime.timedelta(days=15).total_seconds()
     fleet.tick()
     group.beat()
@@ -110,3 +124,45 @@ def test_the_doctor_hears_of_clocks_balancers_certificates_and_addresses(fleet: 
             group.beat()
         assert doctor(fleet)["AddressSilent"]["subject"] == "StationB"
     assert "AddressSilent" not in doctor(fleet)
+
+
+def request_of(key: ec.EllipticCurvePrivateKey, *names: str) -> str:
+    builder = x509.CertificateSigningRequestBuilder().subject_name(
+        x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "hub.example.com")])
+    )
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False)
+    return builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+
+
+def test_a_balancer_gets_a_certificate_for_the_group_and_nothing_else(fleet: Any, group: Any) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    body = {"hostname": "LB.example.com.", "request": request_of(key, "hub.example.com", "*.example.com")}
+    view = fleet.person.request("GET", f"{OWN}/groups/balancer?hostname=lb.example.com").json()
+    assert view["canEndTls"] is True
+    chain = fleet.person.request("POST", f"{OWN}/groups/certificate", body=body).json()["chain"]
+    leaf, ca = x509.load_pem_x509_certificates(chain.encode())
+    names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["lb.example.com"]
+    assert len(list(names)) == 1
+    assert leaf.public_key() == key.public_key()
+    leaf.verify_directly_issued_by(ca)
+    uses = leaf.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    assert list(uses) == [x509.ExtendedKeyUsageOID.SERVER_AUTH]
+    kinds = [one["kind"] for one in fleet.person.request("GET", f"{OWN}/events").json()["items"]]
+    assert "BALANCER_CERTIFIED" in kinds
+    # A station's word is not enough to be taken for the group, and machines sign for nobody else.
+    with pytest.raises(session.HubRefusedError):
+        group.a.post(
+            f"{OWN}/groups/certificate", msgspec.defstruct("Body", [("hostname", str), ("request", str)])(**body)
+        )
+
+
+def test_where_stations_show_another_cas_certificate_the_hub_signs_none(fleet: Any, group: Any) -> None:
+    with fleet.live.hub.store.write() as tx:
+        table = schema.stations
+        tx.execute(table.update().where(table.c.id == group.b.id).values(mirror_sslcert="/etc/tls/mirror.pem"))
+    view = fleet.person.request("GET", f"{OWN}/groups/balancer?hostname=lb.example.com").json()
+    assert view["canEndTls"] is False
+    body = {"hostname": "lb.example.com", "request": request_of(ec.generate_private_key(ec.SECP256R1()))}
+    with pytest.raises(session.HubRefusedError, match="StationB"):
+        fleet.person.request("POST", f"{OWN}/groups/certificate", body=body)

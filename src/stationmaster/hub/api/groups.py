@@ -9,6 +9,7 @@ from stationmaster.hub.api.call import Answer, Call, empty
 from stationmaster.hub.api.routes import OWN, Route, Transaction
 from stationmaster.hub.api.wire import groups as wire
 from stationmaster.hub.services import ha_groups, stations
+from stationmaster.model import protocol
 
 
 def list_groups(call: Call, tx: sa.Connection) -> Answer:
@@ -34,6 +35,7 @@ def get_balancer(call: Call, tx: sa.Connection) -> Answer:
         ),
         servers=view.servers,
         digest=view.digest,
+        can_end_tls=view.can_end_tls,
     )
     return Answer(200, body)
 
@@ -44,6 +46,14 @@ def put_balancers(call: Call, tx: sa.Connection) -> Answer:
     head = ha_groups.find_group(tx, details.hostname, details.compartment_id)
     found = ha_groups.state_balancers(tx, call.now, call.actor, head, details.node, details.addresses)
     return Answer(200, wire.Balancers(addresses=found))
+
+
+def issue_certificate(call: Call, tx: sa.Connection) -> Answer:
+    """POST groups/certificate: for a balancer that ends TLS; its key stays with it."""
+    details = call.body(wire.CertificateDetails)
+    head = ha_groups.find_group(tx, details.hostname, details.compartment_id)
+    chain = ha_groups.sign_certificate(tx, call.now, call.hub, call.actor, head, details.request)
+    return Answer(200, protocol.CertificateAnswer(chain=chain))
 
 
 def drain(call: Call, tx: sa.Connection) -> Answer:
@@ -70,6 +80,7 @@ ROUTES: tuple[Route, ...] = (
         body=wire.BalancersDetails,
         transaction=Transaction.DECISION,
     ),
+    Route(method="POST", path=f"{OWN}/groups/certificate", handler=issue_certificate, body=wire.CertificateDetails),
     Route(method="POST", path=f"{OWN}/stations/{{stationId}}/drain", handler=drain),
     Route(method="POST", path=f"{OWN}/stations/{{stationId}}/undrain", handler=undrain),
 )

@@ -14,8 +14,8 @@ from prometheus_client import metrics_core
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
-from stationmaster.hub.services import group_view, ha_groups
-from stationmaster.model import instance_state, peer_view
+from stationmaster.hub.services import group_view, ha_groups, volume_samples
+from stationmaster.model import instance_state, peer_view, volume_trend
 
 _P = "stationmaster_hub_"
 _SILENT = "silent"
@@ -30,6 +30,7 @@ def collect(tx: sa.Connection, now: datetime.datetime, hub: context.Hub) -> Iter
     yield _open_work(tx)
     views = [group_view.view_group(tx, now, head) for head in group_view.group_heads(tx)]
     yield from _stations(views, now, hub)
+    yield _outlooks(tx, views, now)
     yield from _sources(views)
 
 
@@ -88,6 +89,19 @@ def _stations(
                 free.add_metric(key, report.volume.available_bytes)
                 size.add_metric(key, report.volume.total_bytes)
     yield from (age, readiness, free, size, missing)
+
+
+def _outlooks(tx: sa.Connection, views: list[group_view.GroupView], now: datetime.datetime) -> metrics_core.Metric:
+    """Left out where it is not known, and where the volume is not filling."""
+    words = "Until the mirror volume is full, by two weeks' trend."
+    family = _family("station_volume_full_seconds", words, "group", "station")
+    samples = volume_samples.read(tx, [member.id for view in views for member in view.members])
+    for view in views:
+        for member in view.members:
+            outlook = volume_trend.outlook(samples.get(member.id, ()), now)
+            if outlook.days is not None:
+                family.add_metric([view.hostname, member.display_name], outlook.days * 86400)
+    return family
 
 
 def _missing(view: group_view.GroupView, station_id: str) -> int:

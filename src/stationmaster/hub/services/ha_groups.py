@@ -50,12 +50,14 @@ def balancer_view(tx: sa.Connection, head: Any) -> protocol.BalancerView:
         group_id=members[0].group_id,
         ports=members[0].client_address.ports,
         servers=[desired.balanced_server(member) for member in members],
+        can_end_tls=not any(member.certificate_path for member in members),
     )
     return protocol.BalancerView(
         hostname=view.hostname,
         group_id=view.group_id,
         ports=view.ports,
         servers=view.servers,
+        can_end_tls=view.can_end_tls,
         digest=digest.digest_of(view),
     )
 
@@ -88,6 +90,24 @@ def state_balancers(
             data={"groupId": group_id, "node": node, "addresses": canonical},
         )
     return list(facts.balancer_addresses(tx, group_id, now))
+
+
+def sign_certificate(
+    tx: sa.Connection, now: datetime.datetime, hub: context.Hub, actor: events.Actor, head: Any, request: str
+) -> str:
+    """A chain that names the group alone, for a balancer's own key. Refused where stations show another CA's."""
+    members = mirror_lists.members(tx, head.hostname, head.compartment_id)
+    own = [row.display_name for row in members if row.mirror_sslcert]
+    if own:
+        raise errors.ConflictError(
+            f"{', '.join(own)} of {head.hostname_key} shows the certificate that mirror.sslcert names, not the hub's.",
+            hint="Give that certificate to the balancer: `balancer run --certificate FILE --stations-ca FILE`.",
+        )
+    chain = hub.authority.issue(request, [head.hostname_key], now)
+    subject = events.Subject(head.id, head.hostname_key, head.compartment_id)
+    text = f"A balancer got a certificate for {head.hostname_key}."
+    events.record(tx, now, events.EventKind.BALANCER_CERTIFIED, subject, text, actor=actor)
+    return chain
 
 
 def set_drain(

@@ -29,6 +29,7 @@ class BalancerView(Shown, frozen=True):
     ports: GroupPorts
     servers: list[protocol.BalancedServer]
     digest: str
+    can_end_tls: bool
 
 
 class VolumeOutlook(Shown, frozen=True):
@@ -173,6 +174,14 @@ class BalancersDetails(Details, frozen=True):
     addresses: Annotated[list[str], msgspec.Meta(max_length=64)]
     compartment_id: str | None = None
     node: Annotated[str, msgspec.Meta(max_length=255)] = ""
+
+
+class CertificateDetails(Details, frozen=True):
+    """A PEM certificate signing request of a balancer; the hub decides the names, not the request."""
+
+    hostname: str
+    request: Annotated[str, msgspec.Meta(max_length=16384)]
+    compartment_id: str | None = None
 
 
 class Balancers(Shown, frozen=True):
