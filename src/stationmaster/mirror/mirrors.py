@@ -61,14 +61,17 @@ class Mirrors:
             for base in bases:
                 self._aside.pop(base, None)
 
-    def first(self, ask: Callable[[str, bool], _Result]) -> _Result:
+    def first(self, ask: Callable[[str, bool], _Result], *, is_optional: bool = False) -> _Result:
         """What the first address gives for which ``ask`` does not raise an UpstreamError, else an error naming each.
 
-        ``ask`` gets the address, and whether to be hurried: others are there to be asked.
+        ``ask`` gets the address, and whether to be hurried: others are there to be asked. What is optional, and absent
+        from all that are not put aside, is absent.
         """
         failed: list[tuple[str, errors.UpstreamError]] = []
         fresh, aside = self.in_order()
         for base in fresh + aside:
+            if is_optional and base in aside and failed and all(_is_absent(exc) for _, exc in failed):
+                break
             try:
                 found = ask(base, base not in fresh[-1:])
             except errors.UpstreamError as exc:

@@ -125,7 +125,7 @@ class Reach:
             urls = [join_address(base, path) for path in paths]
             return self._fetcher.fetch_file(urls, ref, part, is_hurried=is_hurried)
 
-        return addresses.first(ask)
+        return addresses.first(ask, is_optional=ref.is_optional)
 
 
 class RootReader:

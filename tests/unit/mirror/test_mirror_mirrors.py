@@ -169,6 +169,16 @@ def test_a_deb_archive_has_mirrors_too(tmp_path: Path) -> None:
     assert {status for path, status in b.log if path.startswith("dists/")} == {404}  # listed, and nobody has it
 
 
+def test_a_dead_mirror_is_not_asked_for_each_file_that_nobody_has(tmp_path: Path) -> None:
+    """DEB archives list many files that they do not have; each would cost a time-out."""
+    debs = {"pool/a.deb": b"a"}
+    a, b = Site(), Site(repositories.deb_archive(debs, suffixes=[".gz"]))
+    a.always = dict.fromkeys(["dists/stable/InRelease"], Fault(refuse=True))
+    bench = mirror_bench.make_bench(tmp_path / "mirror", a, further={B: b})
+    assert bench.sync_deb(mirrors=(B,)).state is outcome.State.SYNCED
+    assert {path for path, _ in a.log} == {"dists/stable/InRelease"}
+
+
 def test_the_only_address_is_never_put_aside() -> None:
     one = mirrors.Mirrors(["http://a/", "http://a/"])
     one.put_aside("http://a/", failures.TooSlowError("slow"))
