@@ -7,6 +7,7 @@ POINTS ?= 1000
 KEEP ?=
 FAULTS ?= 2
 MINUTES ?= 10
+BENCH ?=
 
 .PHONY: help setup demo demo-down test unit contract integration acceptance lint format explore bench fuzz kill
 
@@ -54,8 +55,9 @@ format: setup ## rewrite the code as the formatter wants it
 explore: setup ## the HA protocol, all worlds with FAULTS faults (2), for MINUTES (10) per group
 	.venv/bin/python -m stationmaster.testing.exploration --faults $(FAULTS) --minutes $(MINUTES)
 
-bench: setup ## timings, side by side with other tools, as ratios
-	.venv/bin/python -m benches
+bench: ## timings, side by side with other tools, as ratios
+	@packaging/setup bench
+	.venv/bin/python -m benches $(BENCH)
 
 fuzz: setup ## coverage-guided fuzzing of all parsers (MINUTES=60); what escapes is kept in .state/fuzz
 	@.venv/bin/python -c 'import atheris' 2>/dev/null || .venv/bin/python -m pip install -q -e '.[fuzz]'
