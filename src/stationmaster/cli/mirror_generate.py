@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 from stationmaster.cli import list_options
 
 if TYPE_CHECKING:
+    from stationmaster.mirror import outcome
     from stationmaster.mirror.generate import recipe
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
@@ -41,8 +43,9 @@ _DEST = click.option(
     "--chosen-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
     help="When the choice was last changed, UTC. Equal values make equal bytes on volumes with other pasts.",
 )  # fmt: skip
+@click.option("--again", is_flag=True, help="Make it anew although nothing changed: when its metadata was damaged.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def generate(dest: Path, *, as_json: bool, signing_key: Path, **options: Any) -> int:
+def generate(dest: Path, *, as_json: bool, signing_key: Path, again: bool, **options: Any) -> int:
     """Make a source of part of what the volume holds: filtered, listed, the newest, or frozen.
 
     Nothing is downloaded and no package is copied: they are linked from the pool. Modules, groups and advisories are
@@ -74,7 +77,9 @@ def generate(dest: Path, *, as_json: bool, signing_key: Path, **options: Any) ->
     try:
         signer = signing.Signer(secretkey.load_secret_key(_read_private(signing_key)))
         place = volume.open_volume(files.Files(), dest)
-        result = generator.Generator(files.Files(), clock.SystemClock()).generate(place, wanted, signer)
+        maker = generator.Generator(files.Files(), clock.SystemClock())
+        told = outcome.ignore_progress if as_json else functools.partial(_tell, wanted.name)
+        result = maker.generate(place, wanted, signer, progress=told, again=again)
     except errors.StationmasterError as exc:
         result = outcome.SyncOutcome(outcome.State.FAILED, None, 0, 0, 0, exc)
     if as_json:
@@ -147,6 +152,10 @@ def _recipe(options: dict[str, Any]) -> recipe.Recipe:
         )
     except errors.CallerError as exc:
         raise click.UsageError(str(exc)) from exc
+
+
+def _tell(name: str, progress: outcome.Progress) -> None:
+    click.echo(f"{name}: {progress.phase}", err=True)
 
 
 def _read_private(path: Path) -> bytes:

@@ -11,6 +11,7 @@ import click
 from stationmaster.cli import output
 from stationmaster.mirror import catalog, lock, retention
 from stationmaster.mirror import volume as volumes
+from stationmaster.mirror.generate import record
 
 
 def describe(volume: volumes.Volume, now: datetime.datetime) -> dict[str, Any]:
@@ -34,7 +35,7 @@ def print_description(found: dict[str, Any]) -> None:
         [
             source["name"] + (" (syncing)" if source["is_syncing"] else ""),
             generation["generation"] + (" *" if generation["generation"] == source["published"] else ""),
-            generation["format"],
+            generation["format"] + _origin(generation["generated"]),
             str(generation["packages"]),
             output.format_size(generation["total_bytes"]),
             output.format_time(generation["root_time"]),
@@ -66,6 +67,7 @@ def _describe_source(volume: volumes.Volume, name: str, busy: list[str], now: da
             {
                 "generation": held.generation,
                 "format": held.format,
+                "generated": _generated(volume, name, held.generation),
                 "packages": held.packages,
                 "total_bytes": held.total_bytes,
                 "root_time": held.root_time.isoformat(),
@@ -78,6 +80,21 @@ def _describe_source(volume: volumes.Volume, name: str, busy: list[str], now: da
             for held, until in zip(generations, _lapses(generations, shown, policy), strict=True)
         ],
     }
+
+
+def _generated(volume: volumes.Volume, source: str, generation: str) -> dict[str, Any] | None:
+    """What it was made of here; None for what came from elsewhere."""
+    made = record.read_record(volume, source, generation)
+    if made is None:
+        return None
+    return {"inputs": [str(one) for one in made.inputs], "frozen": made.recipe.frozen or None, "key": made.key}
+
+
+def _origin(generated: Mapping[str, Any] | None) -> str:
+    if generated is None:
+        return ""
+    names = ", ".join(one.partition("@")[0] for one in generated["inputs"])
+    return f" from {names}" + (f", frozen {generated['frozen']}" if generated["frozen"] else "")
 
 
 def _lapses(

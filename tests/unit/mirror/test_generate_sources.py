@@ -11,6 +11,7 @@ from pathlib import Path
 import pysequoia
 import pytest
 
+from stationmaster.host import files as host_files
 from stationmaster.mirror import catalog, inspection, outcome, retention
 from stationmaster.mirror.generate import filters, generator, listing, recipe, secretkey, signing
 from stationmaster.testing import crashing_files, mirror_bench, simulated_upstream
@@ -63,7 +64,8 @@ def generate(
 
 
 def text_of(shown: Mapping[str, bytes], kind: str) -> str:
-    (path,) = [path for path in shown if path.startswith("repodata/") and kind in path]
+    root = shown["repodata/repomd.xml"].decode()  # beside it lies what a former generation's clients still want
+    (path,) = [path for path in shown if path.startswith("repodata/") and kind in path and path in root]
     return (gzip.decompress(shown[path]) if path.endswith(".gz") else shown[path]).decode()
 
 
@@ -334,3 +336,36 @@ def test_keys_that_cannot_sign_alike_are_refused() -> None:
     ):
         with pytest.raises(Exception, match=word):
             secretkey.load_secret_key(secret.encode())
+
+
+@pytest.mark.parametrize("frozen", ["", "1"])
+def test_made_again_after_damage(make: Make, signer: signing.Signer, frozen: str) -> None:
+    bench = make(simulated_upstream.Site(upstream()))
+    bench.sync()
+    order = wanted(include=["bash"], frozen=frozen)
+    first = generate(bench, signer, order)
+    shown = bench.published("new")
+    (path,) = [path for path in shown if "primary" in path]
+    (bench.volume.published("new") / path).write_bytes(b"damage")
+    bench.site.files = upstream([*ALL, made.Rpm("bash", "5.3")], 50)
+    bench.sync()
+    maker = generator.Generator(bench.volume.files, bench.clock)
+    result = maker.generate(bench.volume, order, signer, again=True)
+    assert (result.state, result.packages) == (outcome.State.SYNCED, 2 if frozen else 3)
+    assert result.generation != first.generation
+    assert text_of(bench.published("new"), "primary").count("<package ") == result.packages
+    assert generate(bench, signer, order).state is outcome.State.UNCHANGED
+
+
+def test_what_leaves_no_reserve_is_refused(make: Make, signer: signing.Signer) -> None:
+    class FullFiles(crashing_files.CrashingFiles):
+        def space(self, path: Path) -> host_files.Space:
+            del path
+            return host_files.Space(1 << 40, 64 << 20)
+
+    start = make(simulated_upstream.Site(upstream()))
+    start.sync()
+    result = generate(make(start.site, files=FullFiles()), signer)
+    assert result.error is not None
+    assert result.error.code == "WouldNotFit"
+    assert start.published("new") == {}

@@ -6,11 +6,15 @@ then staged and published as any sync is: the manifest names every package, so t
 
 from __future__ import annotations
 
+import msgspec
+
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
 from stationmaster.mirror import (
     catalog,
     failures,
+    fileref,
+    ledger,
     lock,
     manifest,
     outcome,
@@ -38,12 +42,15 @@ class Generator:
         *,
         progress: outcome.Listener = outcome.ignore_progress,
         publish_alone: bool = True,
+        again: bool = False,
     ) -> outcome.SyncOutcome:
         """Make the source as the recipe says; never raises for recipe or volume. Nothing is downloaded.
 
-        ``publish_alone``: also switch ``published/<source>`` to it; a station leaves that out.
+        ``publish_alone``: also switch ``published/<source>`` to it; a station leaves that out. ``again``: although it
+        is made already, since it was damaged; a frozen version then comes from the generations it was made of.
         """
         run = _Run(self._files, self._clock, volume, wanted, signer)
+        run.is_again = again
         try:
             with failures.translated_os_errors(volume.root):
                 return run.generate(progress, is_alone=publish_alone)
@@ -69,6 +76,7 @@ class _Run:
         self._name = wanted.name
         self._signer = signer
         self._warnings: tuple[str, ...] = ()
+        self.is_again = False
 
     def generate(self, progress: outcome.Listener, *, is_alone: bool) -> outcome.SyncOutcome:
         self._volume.require()
@@ -113,8 +121,10 @@ class _Run:
             return None
         if made.recipe.frozen:
             self._require_same_version(made.recipe)
-            return former
-        return former if made.says_the_same(self._record(self._inputs())) else None
+            self._wanted = msgspec.structs.replace(self._wanted, inputs=made.inputs)
+            return None if self.is_again else former
+        is_same = not self.is_again and made.says_the_same(self._record(self._inputs()))
+        return former if is_same else None
 
     def _held(self, header: manifest.Header) -> stage.Staged:
         return stage.Staged(self._volume.generation(self._name, header.generation), header)
@@ -134,6 +144,7 @@ class _Run:
     def _stage(self, progress: outcome.Listener) -> stage.Staged:
         progress(outcome.Progress(outcome.Phase.METADATA))
         inputs = self._inputs()
+        self._require_room(inputs)
         former = catalog.newest_header(self._volume, self._name)
         place = draft.make_place(self._volume, self._files, self._name)
         order = draft.Order(self._files, place, self._date(inputs, former))
@@ -145,6 +156,17 @@ class _Run:
         staged = staging.Stager(self._files, self._volume, self._name, made.draft).stage()
         record.write_record(self._files, staged.directory, self._record(inputs))
         return staged
+
+    def _require_room(self, inputs: tuple[draft.Input, ...]) -> None:
+        """WouldNotFitError unless as much metadata as the inputs have leaves the reserve; packages cost nothing."""
+        size = 0
+        for one in inputs:
+            entries = manifest.read_entries(self._volume.manifest(one.name, one.header.generation))
+            size += sum(entry.s for entry in entries if entry.k == fileref.Kind.METADATA.value)
+        reserve = outcome.SyncPolicy().reserve_bytes
+        asked = ledger.Ledger(0, 2 * size, 0, self._volume.space().available_bytes, 0, reserve)  # as gzip packs less
+        if asked.short_bytes:
+            raise ledger.refusal(self._volume, asked)
 
     def _date(self, inputs: tuple[draft.Input, ...], former: manifest.Header | None) -> int:
         """When the result was made, equal on all volumes: the inputs' time or the choice's, whichever is later.
