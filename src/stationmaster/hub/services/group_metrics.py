@@ -15,11 +15,11 @@ from prometheus_client import metrics_core
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import group_view, ha_groups, volume_samples
-from stationmaster.model import instance_state, peer_view, volume_trend
+from stationmaster.model import instance_state, peer_view, volume_trend, work_request
 
 _P = "stationmaster_hub_"
 _SILENT = "silent"
-_OPEN = ("ACCEPTED", "IN_PROGRESS")
+_OPEN = tuple(sorted(status.value for status in work_request.OPEN))
 _NUMBER = sa.func.count().label("number")
 _STATES = ("ready", "last_resort", "no", _SILENT)
 
