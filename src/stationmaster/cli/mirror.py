@@ -61,15 +61,19 @@ mirror.add_command(mirror_sync.sync)
 @_DEST
 @click.option("--limit-rate", type=amounts.AMOUNT, help="Read at most so many bytes a second: 50M.")
 @click.option("--repair", is_flag=True, help="Fetch damaged and missing content again.")
+@click.option(
+    "--config", type=click.Path(path_type=Path), help="The file of `mirror sync`: its credentials, to repair."
+)
 @_JSON
-def verify(dest: Path, *, limit_rate: int | None, repair: bool, as_json: bool) -> int:
+def verify(dest: Path, *, limit_rate: int | None, repair: bool, config: Path | None, as_json: bool) -> int:
     """Check every byte that is held against the manifests. Exit status 1: damage was found, and is still there."""
-    from stationmaster.cli import mirror_repair, output
+    from stationmaster.cli import mirror_config, mirror_repair, output
     from stationmaster.host import clock
     from stationmaster.mirror import inspection
 
+    tasks = mirror_config.read_plan(config, dest).tasks if config else ()
     report = inspection.verify(_open(dest), clock.SystemClock(), rate=limit_rate)
-    repairs = mirror_repair.repair_findings(_open(dest), report) if repair and not report.is_whole else []
+    repairs = mirror_repair.repair_findings(_open(dest), report, tasks) if repair and not report.is_whole else []
     is_mended = repair and all(one.is_mended for one in repairs)
     if as_json:
         state = "OK" if report.is_whole else "REPAIRED" if is_mended else "DAMAGED"

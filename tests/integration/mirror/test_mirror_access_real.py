@@ -138,6 +138,22 @@ def test_a_password_by_file_environment_and_address(
     assert "401" in sync(volume, "--url", url, "--credentials-file", wrong, status=1)["error"]["message"]
 
 
+def test_repair_shows_what_the_file_of_sources_says(
+    guarded: Guarded, volume: Path, login: Path, tmp_path: Path
+) -> None:
+    url = guarded.url(guarded.password)
+    assert sync(volume, "--url", url, "--credentials-file", login)["state"] == "SYNCED"
+    (volume / "published/x/a/p.rpm").write_bytes(b"damage")
+    config = tmp_path / "mirror.toml"
+    config.write_text(f'[[source]]\nname = "x"\nformat = "rpm"\nurl = "{url}"\ncredentials-file = "{login}"\n')
+    for options, status in (((), 1), (("--config", config), 0)):
+        done = subprocess.run(
+            [*COMMAND, "verify", "--dest", volume, "--repair", *options], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == status, done.stdout
+        assert ("401" in done.stdout) == (status == 1)
+
+
 def test_a_redirect_to_another_server_carries_no_password(guarded: Guarded, volume: Path, login: Path) -> None:
     found = sync(volume, "--url", guarded.url(guarded.password, "moved/"), "--credentials-file", login)
     assert found["state"] == "SYNCED"
