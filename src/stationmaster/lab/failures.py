@@ -16,7 +16,7 @@ from stationmaster.model import errors
 
 OPERATIONS = ("dnf refresh", "dnf download", "apt refresh", "apt download", "agent")
 REQUESTS = ("GET http", "GET https", "GET through proxy")
-_QUIET_SECONDS = 8.0
+_QUIET_SECONDS = 6.0
 _NOTICE_SECONDS = 30.0
 _RETURN_SECONDS = 60.0
 _SETTLE_SECONDS = 3.0

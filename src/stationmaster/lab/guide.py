@@ -70,8 +70,8 @@ def order_updates(world: World) -> None:
 def run_failures(world: World) -> failures.Outcome:
     """Step 7: StationB is killed, and after its return StationA frozen, while both instances work."""
     plan = (
-        failures.Blow("StationB killed (SIGKILL)", "stb", failures.Kind.KILL, seconds=12.0),
-        failures.Blow("StationA frozen (SIGSTOP)", "sta", failures.Kind.FREEZE, seconds=12.0),
+        failures.Blow("StationB killed (SIGKILL)", "stb", failures.Kind.KILL, seconds=9.0),
+        failures.Blow("StationA frozen (SIGSTOP)", "sta", failures.Kind.FREEZE, seconds=9.0),
     )
     return failures.run(world, plan)
 

@@ -67,8 +67,8 @@ def re_point(world: World) -> None:
 def run_failures(world: World) -> failures.Outcome:
     """The instances survive the loss of either station."""
     plan = (
-        failures.Blow("StationA killed (SIGKILL)", "sta", failures.Kind.KILL, seconds=10.0),
-        failures.Blow("StationB killed (SIGKILL)", "stb", failures.Kind.KILL, seconds=10.0),
+        failures.Blow("StationA killed (SIGKILL)", "sta", failures.Kind.KILL, seconds=8.0),
+        failures.Blow("StationB killed (SIGKILL)", "stb", failures.Kind.KILL, seconds=8.0),
     )
     return failures.run(world, plan)
 

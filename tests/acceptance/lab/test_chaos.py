@@ -75,13 +75,16 @@ def test_the_inventory_sees_a_byte_that_is_wrong_and_a_file_that_is_missing(made
 
 
 def test_a_short_campaign_violates_nothing(made_stage: stage.Stage) -> None:
-    orders = campaign.Orders(seed=20261122, strikes=len(faults.SHORT), only=faults.SHORT, has_database=False)
+    orders = campaign.Orders(
+        seed=20261122, strikes=len(faults.SHORT), only=faults.SHORT, has_database=False, longest_seconds=6.0
+    )
     result = campaign.Campaign(made_stage, orders, show.SilentReporter()).conduct(orders.drawn())
     if result.all_violations:
         endings.save_logs(made_stage.world.lab, record.BASE)
     print(*report.table(result)[1], report.summary(result), sep="\n")  # noqa: T201
     assert result.all_violations == ()
     assert {one.fault for one in result.strikes} == set(faults.SHORT)
+    assert result.promises_checked >= 50
     for one in result.strikes:
         assert one.operations_done >= 5
         assert one.requests_done >= 20

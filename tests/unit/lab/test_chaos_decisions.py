@@ -74,6 +74,7 @@ def test_the_table_has_a_cell_for_each_column() -> None:
         strikes=(result(), result(rest=None)),
         publications=2,
         upstream_copies=1.0,
+        promises_checked=9,
         operations={},
     )
     columns, rows = report.table(whole)

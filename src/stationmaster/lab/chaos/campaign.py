@@ -12,12 +12,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from stationmaster.lab import balancer_watch, endings, failures, lab, load, measure, record, rest, show, waiting
-from stationmaster.lab.chaos import churn, faults, inventory, plan, report
+from stationmaster.lab.chaos import churn, faults, inventory, plan, report, witness
 from stationmaster.lab.chaos import stage as stages
 from stationmaster.model import errors
 
 REST_SECONDS = 90.0
-_ASK_AGAIN_SECONDS = 20.0
+_ASK_AGAIN_SECONDS = 30.0
 _QUIET_SECONDS = 6.0
 
 
@@ -30,6 +30,7 @@ class Orders:
     strikes: int | None = None
     only: tuple[str, ...] = ()
     has_database: bool = True
+    longest_seconds: float = plan.LONGEST
 
     def drawn(self) -> Iterator[plan.Strike]:
         """The strikes of this seed."""
@@ -37,9 +38,8 @@ class Orders:
         unknown = sorted(set(names) - set(faults.TABLE))
         if unknown:
             raise errors.CallerError(f"No such fault: {', '.join(unknown)}; there are {', '.join(faults.TABLE)}.")
-        return itertools.islice(
-            plan.draw(self.seed, {name: faults.TABLE[name].targets for name in names}), self.strikes
-        )
+        targets = {name: faults.TABLE[name].targets for name in names}
+        return itertools.islice(plan.draw(self.seed, targets, self.longest_seconds), self.strikes)
 
 
 def run(orders: Orders, reporter: show.Reporter, *, base: Path = record.BASE) -> report.CampaignResult:
@@ -78,7 +78,8 @@ class Campaign:
         workers = [*failures.instance_workers(world), *failures.probe_workers(world)]
         watch = balancer_watch.BalancerWatch(world.balancer.socket, world.station_addresses(), self._time)
         upstream = churn.Churn(world, random.Random(self._orders.seed))
-        with watch, load.Load(workers, self._time) as work, upstream:
+        seen = witness.Witness(world, world.balancer.on)
+        with watch, load.Load(workers, self._time) as work, upstream, seen:
             with self._show.step("Instances download in a loop, upstream publishes in a loop"):
                 self._time.sleep(_QUIET_SECONDS)
             began = self._time.monotonic()
@@ -89,7 +90,7 @@ class Campaign:
                 self._one(strike, watch, upstream)
                 if self._looks[-1][1].rest is None:
                     break  # nothing that is seen from here on would mean anything
-        return self._result(work.operations(), upstream.publications)
+        return self._result(work.operations(), upstream.publications, seen)
 
     def _one(self, strike: plan.Strike, watch: balancer_watch.BalancerWatch, upstream: churn.Churn) -> None:
         fault = faults.TABLE[strike.fault]
@@ -140,7 +141,9 @@ class Campaign:
         found += inventory.conflicting_records(self._stage.world)
         return files
 
-    def _result(self, operations: Sequence[measure.Operation], publications: int) -> report.CampaignResult:
+    def _result(
+        self, operations: Sequence[measure.Operation], publications: int, seen: witness.Witness
+    ) -> report.CampaignResult:
         starts = [look.event.started for _, look in self._looks]
         results = []
         for (strike, look), until in zip(self._looks, [*starts[1:], math.inf], strict=True):
@@ -161,6 +164,7 @@ class Campaign:
             strikes=tuple(results),
             publications=publications,
             upstream_copies=round(world.server.copies_sent(), 3),
+            promises_checked=seen.looks,
             operations=dict(collections.Counter(one.kind for one in operations)),
-            violations=(*quiet, *inventory.answered_missing(world)),
+            violations=(*quiet, *dict.fromkeys(seen.faults), *inventory.answered_missing(world)),
         )

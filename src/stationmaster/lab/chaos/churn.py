@@ -80,6 +80,11 @@ def newest_roots(world: World) -> Mapping[str, tuple[str, bytes]]:
     return {world.sources[kind]: (path, (site / name / path).read_bytes()) for kind, (name, path) in _ROOTS.items()}
 
 
+def root_paths(world: World) -> Mapping[str, str]:
+    """For each source, the path of its root document below a generation."""
+    return {world.sources[kind]: path for kind, (_, path) in _ROOTS.items()}
+
+
 def order_sync(world: World, name: str) -> None:
     """Order a sync of both sources at one station; PeerError when the hub does not take it."""
     wanted = world.desk.models.SynchronizeMirrorsDetails(software_source_list=list(world.sources.values()))

@@ -197,4 +197,4 @@ TABLE: Mapping[str, Fault] = {
     "hub-frozen": Fault("SIGSTOP to the hub", ("hub",), _freeze_host, FROZEN, _HUB_AWAY | {"agent"}),
     "database-killed": Fault("SIGKILL to PostgreSQL", ("db",), _kill_database, FROZEN, _HUB_AWAY),
 }
-SHORT = ("station-killed", "station-frozen", "cut-balancer-incoming", "volume-unmounted", "hub-killed")
+SHORT = ("station-killed", "station-frozen", "cut-balancer-incoming", "volume-unmounted")

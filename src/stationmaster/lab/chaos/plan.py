@@ -23,7 +23,7 @@ class Strike:
     delay: float
 
 
-def draw(seed: int, targets: Mapping[str, Sequence[str]]) -> Iterator[Strike]:
+def draw(seed: int, targets: Mapping[str, Sequence[str]], longest: float = LONGEST) -> Iterator[Strike]:
     """Strikes without end; ``targets`` says what each fault may be done to."""
     chance = random.Random(seed)
     while True:
@@ -31,4 +31,4 @@ def draw(seed: int, targets: Mapping[str, Sequence[str]]) -> Iterator[Strike]:
         chance.shuffle(round_)
         for fault in round_:
             target = chance.choice(sorted(targets[fault]))
-            yield Strike(fault, target, round(chance.uniform(SHORTEST, LONGEST), 1), round(chance.uniform(1.0, 4.0), 1))
+            yield Strike(fault, target, round(chance.uniform(SHORTEST, longest), 1), round(chance.uniform(1.0, 4.0), 1))

@@ -44,13 +44,17 @@ class StrikeResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class CampaignResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """A whole run. ``upstreamCopies``: bytes of packages and hashed metadata sent by upstream, per byte of one copy."""
+    """A whole run. ``upstreamCopies``: bytes of packages and hashed metadata sent by upstream, per byte of one copy.
+
+    ``promisesChecked``: how often a ready station was asked for what its list names.
+    """
 
     seed: int
     database: str
     strikes: tuple[StrikeResult, ...]
     publications: int
     upstream_copies: float
+    promises_checked: int
     operations: dict[str, int]
     violations: tuple[str, ...] = ()
 
