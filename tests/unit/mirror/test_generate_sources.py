@@ -369,3 +369,18 @@ def test_what_leaves_no_reserve_is_refused(make: Make, signer: signing.Signer) -
     assert result.error is not None
     assert result.error.code == "WouldNotFit"
     assert start.published("new") == {}
+
+
+def test_two_generations_of_one_source(make: Make, signer: signing.Signer) -> None:
+    old, new = made.Rpm("tool", "1", path="tool.rpm"), made.Rpm("tool", "2", path="tool.rpm")
+    bench = make(simulated_upstream.Site(made.repository([old])))
+    bench.sync()
+    bench.site.files = made.repository([new, made.Rpm("odd", path="from/src/tool.rpm")], timestamp=1_700_000_009)
+    bench.sync()
+    result = generate(bench, signer, wanted("new", "src", f"src@{_first(bench)}"))
+    assert (result.error, result.packages) == (None, 3)
+    shown = bench.published("new")
+    assert [shown[path] for path in ("tool.rpm", "from/src/tool.rpm", "from/src.2/tool.rpm")] == [
+        new.bytes, b"odd-1-1.x86_64", old.bytes,
+    ]  # fmt: skip
+    assert inspection.verify(bench.volume, bench.clock).is_whole

@@ -67,6 +67,10 @@ def relocations(offered: Sequence[Package], kept: Sequence[int], names: Sequence
     moved: dict[int, str] = {}
     for index in kept:
         package = offered[index]
-        if taken.setdefault(package.path, package.checksum) != package.checksum:
-            moved[index] = f"from/{names[package.input]}/{package.path}"
+        path, tries = package.path, 0
+        while taken.setdefault(path, package.checksum) != package.checksum:
+            tries += 1
+            path = f"from/{names[package.input]}{f'.{tries}' if tries > 1 else ''}/{package.path}"
+        if tries:
+            moved[index] = path
     return moved

@@ -73,10 +73,10 @@ class Recipe(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         source.require_name(self.name)
         if not self.inputs:
             raise errors.CallerError(f"{self.name} is generated from nothing.", hint="Name at least one source.")
-        names = [one.name for one in self.inputs]
-        if len(set(names)) < len(names) or self.name in names:
+        names = [str(one) for one in self.inputs]
+        if len(set(names)) < len(names) or any(one.name == self.name for one in self.inputs):
             raise errors.CallerError(
-                f"{self.name} is generated from {', '.join(names)}: each input must be another source, and named once.",
+                f"{self.name} is generated from {', '.join(names)}: an input is another source, and named once.",
                 hint="Correct the inputs.",
             )
 
