@@ -116,6 +116,14 @@ def test_sources_and_profiles(live_hub, shell: Shell) -> None:
     assert shell.json("source", "update", "--source-id", source, "--description", "ours")["description"] == "ours"
     assert [item["displayName"] for item in shell.json("source", "list")] == ["internal"]
     assert [mirror["id"] for mirror in shell.json("station", "mirrors", "--station-id", station)] == [source]
+    why = shell("ha", "why", "--hostname", "lb.example.com", "--source", "internal").splitlines()
+    assert why[0].split() == ["SOURCE", "NEEDED", "BY", "NAME", "THROUGH", "STATION"]
+    assert why[1].split()[:2] == ["internal", "profile"]
+    assert why[1].endswith("StationA")
+    (need,) = shell.json("ha", "why", "--hostname", "lb.example.com")
+    assert (need["id"], need["sourceId"]) == (profile, source)
+    detail = shell("ha", "status", "--hostname", "lb.example.com", "--source", source)
+    assert "LAST RESULT" in detail
     shell("profile", "detach-sources", "--profile-id", profile, "--source-id", source)
     assert shell("station", "mirrors", "--station-id", station) == ""
     shell("profile", "attach-sources", "--profile-id", profile, "--source-id", source)
@@ -178,7 +186,13 @@ def test_groups_balancers_and_scripts(shell: Shell) -> None:
     station = create_station(shell)
     text = shell("ha", "status", "--hostname", "LB.example.com.")
     assert text.splitlines()[0] == "lb.example.com: 0 of 1 stations ready."
+    assert "BROKEN  StationA: No host has registered as this station." in text
+    assert "WORKS   Nothing that the hub hears of." in text
+    assert "TO DO   StationA: Register its host" in text
+    shell("ha", "status", "--hostname", "lb.example.com", "--source", "none", status=1)
+    assert "mirrors no source named 'none'" in shell.err
     said = shell("ha", "doctor", "--hostname", "lb.example.com", status=1)
+    assert "Why it matters: It counts as a station and serves nothing." in said
     assert "WARNING StationA: No host has registered as this station. [NotRegistered]" in said
     found = shell.json("ha", "doctor", "--hostname", "lb.example.com", status=1)
     assert found["isTrouble"]
