@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stationmaster.testing import fuzz_generated
+from stationmaster.testing import fuzz_generated, fuzz_upstreams
 from stationmaster.testing import fuzz_targets as targets
 from stationmaster.testing import simulated_repositories as repositories
 
@@ -33,7 +33,7 @@ def plain_seeds() -> dict[str, list[bytes]]:
     seeds["response_file"] = [_response_file()]
     seeds["repo_options"] = [b"Suites: stable stable-updates\nComponents: main\n", b"gpgcheck=1\nsslverify=0\n"]
     seeds["paths"] = [b"Packages/a.rpm", b"./a//b", b"a/../b", "ö/\u4e00".encode(), b"%2e%2e/x"]
-    return seeds | fuzz_generated.seeds()
+    return seeds | fuzz_generated.seeds() | fuzz_upstreams.seeds()
 
 
 def _delta() -> bytes:

@@ -21,7 +21,7 @@ from stationmaster.mirror import debindex, exchange, fileref, manifest, release,
 from stationmaster.mirror import upstream as upstreams
 from stationmaster.mirror import volume as volumes
 from stationmaster.model import errors, repo_options, response_file
-from stationmaster.testing import fuzz_generated
+from stationmaster.testing import fuzz_generated, fuzz_upstreams
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 OUR_ERRORS = (errors.StationmasterError, http_message.BrokenError)
@@ -214,8 +214,12 @@ def _scratch() -> Path:
     return _SCRATCH[0]
 
 
-TARGETS: dict[str, Callable[[bytes], None]] = {
-    name.removeprefix("fuzz_"): value
-    for name, value in list(globals().items())
-    if name.startswith("fuzz_") and callable(value)
-} | fuzz_generated.TARGETS
+TARGETS: dict[str, Callable[[bytes], None]] = (
+    {
+        name.removeprefix("fuzz_"): value
+        for name, value in list(globals().items())
+        if name.startswith("fuzz_") and callable(value)
+    }
+    | fuzz_generated.TARGETS
+    | fuzz_upstreams.TARGETS
+)
