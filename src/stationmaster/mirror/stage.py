@@ -33,7 +33,6 @@ from stationmaster.mirror import (
 )
 
 _METADATA = fileref.Kind.METADATA.value
-_PACKAGE = fileref.Kind.PACKAGE.value
 
 
 @dataclasses.dataclass(frozen=True)
@@ -46,7 +45,7 @@ class Staged:
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-    """Under which a source is staged; ``is_guarded``: it may not shrink. ``room`` is shared by the syncs of a process."""
+    """Under which a source is staged. ``is_guarded``: it may not shrink; ``room`` is shared by all syncs of a process."""
 
     source: str
     policy: outcome.SyncPolicy
@@ -61,20 +60,7 @@ class Prepared:
 
     directory: Path
     root: upstream.Root
-    totals: Totals
-
-
-@dataclasses.dataclass
-class Totals:
-    """What a generation is made of, and what of it is missing."""
-
-    packages: int = 0
-    files: int = 0
-    size: int = 0
-    missing_files: int = 0
-    missing_bytes: int = 0
-    tops: set[str] = dataclasses.field(default_factory=set)
-    contents: tallies.Tally = dataclasses.field(default_factory=tallies.Tally)
+    totals: tallies.Totals
 
 
 class Stager:
@@ -160,7 +146,7 @@ class Stager:
 
     def _collect(
         self, root: upstream.Root, staged: list[manifest.Entry], directory: Path, former: manifest.Header | None
-    ) -> Totals:
+    ) -> tallies.Totals:
         """Write down what is wanted and what of it is missing; a damaged record of the former generation is ignored."""
         if former is not None:
             path = self._volume.manifest(former.source, former.generation)
@@ -172,8 +158,8 @@ class Stager:
 
     def _compare(
         self, root: upstream.Root, staged: list[manifest.Entry], directory: Path, former: Iterator[manifest.Entry]
-    ) -> Totals:
-        totals = Totals()
+    ) -> tallies.Totals:
+        totals = tallies.Totals()
         content = (_entry(ref) for ref in self._upstream.content(root, directory / "tree"))
         present = manifest.sorted_entries(self._files, _chained(staged, content), directory / "run")
 
@@ -181,7 +167,7 @@ class Stager:
             for old, new in manifest.paired(former, _kept(present, directory / "wanted", self._files)):
                 if new is None:
                     continue
-                _count(totals, new)
+                totals.count(new)
                 is_held = old is not None and manifest.is_same_content(old, new)
                 if new.k != _METADATA and not is_held and self._pool.find(manifest.checksum_of(new), new.s) is None:
                     totals.missing_files += 1
@@ -191,7 +177,7 @@ class Stager:
         manifest.write_lines(self._files, directory / "missing", None, missing())
         return totals
 
-    def _bring_content(self, directory: Path, totals: Totals) -> None:
+    def _bring_content(self, directory: Path, totals: tallies.Totals) -> None:
         told = meter.Counter(self._progress, outcome.Phase.PACKAGES, totals.missing_files, totals.missing_bytes)
         coming: set[str] = set()  # two paths may have equal content; kept is only what is on its way
         if totals.missing_files:
@@ -244,16 +230,6 @@ def _entry(ref: fileref.FileRef) -> manifest.Entry:
 def _chained(first: Iterable[manifest.Entry], second: Iterable[manifest.Entry]) -> Iterator[manifest.Entry]:
     yield from first
     yield from second
-
-
-def _count(totals: Totals, entry: manifest.Entry) -> None:
-    totals.files += 1
-    totals.size += max(0, entry.s)
-    if entry.k == _METADATA:
-        totals.tops.add(entry.p.partition("/")[0])
-    elif entry.k == _PACKAGE:
-        totals.packages += 1
-        totals.contents.add(entry.d or entry.u)
 
 
 def _kept(entries: Iterable[manifest.Entry], path: Path, files: host_files.Files) -> Iterator[manifest.Entry]:

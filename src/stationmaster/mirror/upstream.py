@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -218,7 +219,12 @@ def generation_id(documents: Iterable[RootDocument], *, selection: str = "") -> 
 
 def join_address(base: str, quoted: str) -> str:
     """A quoted path below a base address; nothing in the path can lead elsewhere."""
-    return parse.urlsplit(base)._replace(query="", fragment="").geturl() + quoted
+    return _plain(base) + quoted
+
+
+@functools.lru_cache(64)
+def _plain(base: str) -> str:
+    return parse.urlsplit(base)._replace(query="", fragment="").geturl()
 
 
 def _condition(validator: Validator) -> dict[str, str]:
