@@ -45,7 +45,7 @@ class Staged:
 
 @dataclasses.dataclass(frozen=True)
 class Terms:
-    """Under which a source is staged. ``is_guarded``: it may not shrink; ``room`` is shared by all syncs of a process."""
+    """Under which a source is staged. ``is_guarded``: it may not shrink; ``room``: of all syncs of the process."""
 
     source: str
     policy: outcome.SyncPolicy
