@@ -160,15 +160,15 @@ def generate(mirrored: tuple[Path, Path, Path], name: str, *options: str, status
 
 
 @pytest.fixture
-def dnf(mirrored: tuple[Path, Path, Path], tmp_path: Path, run: Any) -> Iterator[Callable[[str], Dnf]]:
+def dnf(mirrored: tuple[Path, Path, Path], tmp_path: Path, run: Any) -> Iterator[Callable[..., Dnf]]:
     volume, _, public = mirrored
     (tmp_path / "dnf.conf").write_text("[main]\ngpgcheck=0\n")
 
-    def of(name: str) -> Dnf:
+    def of(name: str, key: Path = public) -> Dnf:
         (tmp_path / "repos").mkdir(exist_ok=True)
         (tmp_path / "repos" / f"{name}.repo").write_text(
             f"[{name}]\nname={name}\nbaseurl=file://{volume}/published/{name}\nenabled=1\ngpgcheck=0\n"
-            f"repo_gpgcheck=1\ngpgkey=file://{public}\nskip_if_unavailable=False\n"
+            f"repo_gpgcheck=1\ngpgkey=file://{key}\nskip_if_unavailable=False\n"
         )
 
         def call(*arguments: str) -> list[str]:
@@ -198,7 +198,7 @@ def advisories_of(call: Dnf) -> set[tuple[str, str]]:
     return {(name, package) for name, _, package in found}
 
 
-def test_without_a_choice_everything_is_there(mirrored: Any, dnf: Callable[[str], Dnf]) -> None:
+def test_without_a_choice_everything_is_there(mirrored: Any, dnf: Callable[..., Dnf]) -> None:
     made = generate(mirrored, "all")
     assert (made["state"], made["packages"], made["bytes_downloaded"], made["warnings"]) == ("SYNCED", 9, 0, [])
     call = dnf("all")
@@ -215,7 +215,7 @@ def test_without_a_choice_everything_is_there(mirrored: Any, dnf: Callable[[str]
     assert (again["state"], again["generation"]) == ("UNCHANGED", made["generation"])
 
 
-def test_what_is_left_out_is_left_out_everywhere(mirrored: Any, dnf: Callable[[str], Dnf]) -> None:
+def test_what_is_left_out_is_left_out_everywhere(mirrored: Any, dnf: Callable[..., Dnf]) -> None:
     made = generate(mirrored, "some", "--exclude", "third", "other", "module:solo", "app.noarch >= 2", "nothing*")
     assert made["warnings"] == ["The exclude filter 'nothing*' matches nothing."]
     call = dnf("some")
@@ -237,7 +237,7 @@ def test_what_is_left_out_is_left_out_everywhere(mirrored: Any, dnf: Callable[[s
     assert advisories_of(call) == {("ADV-1", "plain-2.0-1.noarch")}
 
 
-def test_a_stream_that_went_takes_its_default_with_it(mirrored: Any, dnf: Callable[[str], Dnf]) -> None:
+def test_a_stream_that_went_takes_its_default_with_it(mirrored: Any, dnf: Callable[..., Dnf]) -> None:
     generate(mirrored, "one", "--include", "module:app:1.10", "plain", "--newest", "1")
     call = dnf("one")
     assert packages_of(call, "--disable-modular-filtering") == {"app-1.5", "plain-10.0"}
@@ -248,14 +248,14 @@ def test_a_stream_that_went_takes_its_default_with_it(mirrored: Any, dnf: Callab
     assert [line for line in call("module", "info", "app:1.10") if "app-0:1.5-1.module1.noarch" in line]
 
 
-def test_the_newest_of_each_package_and_stream(mirrored: Any, dnf: Callable[[str], Dnf]) -> None:
+def test_the_newest_of_each_package_and_stream(mirrored: Any, dnf: Callable[..., Dnf]) -> None:
     generate(mirrored, "new", "--newest", "1")
     assert packages_of(dnf("new"), "--disable-modular-filtering") == {
         "plain-10.0", "other-1.0", "third-1.0", "app-1.5", "app-2.0", "applib-2.0", "solo-1.0",
     }  # fmt: skip
 
 
-def test_a_list_and_a_saved_manifest(mirrored: Any, dnf: Callable[[str], Dnf], run: Any, tmp_path: Path) -> None:
+def test_a_list_and_a_saved_manifest(mirrored: Any, dnf: Callable[..., Dnf], run: Any, tmp_path: Path) -> None:
     wanted = tmp_path / "list"
     wanted.write_text("plain-2.0-1.noarch # with a reason\n\nthird\nabsent\n")
     made = generate(mirrored, "listed", "--package-list", str(wanted))
@@ -273,12 +273,18 @@ def test_a_list_and_a_saved_manifest(mirrored: Any, dnf: Callable[[str], Dnf], r
     assert packages_of(dnf("again")) == {"plain-2.0", "third-1.0"}
 
 
-def test_it_installs(mirrored: Any, dnf: Callable[[str], Dnf], tmp_path: Path) -> None:
+def test_it_installs(mirrored: Any, dnf: Callable[..., Dnf], tmp_path: Path) -> None:
     generate(mirrored, "some-more", "--include", "plain", "module:app")
     call = dnf("some-more")
     call("install", "plain", "app", "applib")
     assert (tmp_path / "root/usr/share/plain/version").read_text().strip() == "10.0"
     assert (tmp_path / "root/usr/share/app/version").read_text().strip() == "2.0"
+
+
+def test_dnf_refuses_it_by_another_key(mirrored: Any, dnf: Callable[..., Dnf], upstream: Any) -> None:
+    generate(mirrored, "all")
+    with pytest.raises(AssertionError, match="GPG signature verification error"):
+        dnf("all", upstream.key)("repoquery")
 
 
 def test_usage_and_refusals(mirrored: Any, tmp_path: Path) -> None:
@@ -300,3 +306,21 @@ def test_usage_and_refusals(mirrored: Any, tmp_path: Path) -> None:
         done = subprocess.run(list(map(str, base + options)), capture_output=True, text=True, check=False)
         assert done.returncode == 2, (options, done.stderr)
         assert word in done.stderr
+
+
+def test_real_zypper_trusts_it_and_sees_the_same(mirrored: Any, run: Any, tmp_path: Path) -> None:
+    volume, _, public = mirrored
+    generate(mirrored, "zypp", "--include", "plain >= 2", "other", "--newest", "1")
+    repos = tmp_path / "root/etc/zypp/repos.d"
+    repos.mkdir(parents=True)
+    (repos / "zypp.repo").write_text(
+        f"[zypp]\nname=zypp\nenabled=1\nbaseurl=dir:{volume}/published/zypp\ntype=rpm-md\n"
+        f"repo_gpgcheck=1\npkg_gpgcheck=0\ngpgkey=file://{public}\n"
+    )
+    zypper = ("zypper", "--root", tmp_path / "root", "--non-interactive", "--gpg-auto-import-keys")
+    refreshed = run(*zypper, "refresh")
+    assert "unsigned" not in refreshed.lower()
+    rows = [[cell.strip() for cell in line.split("|")] for line in run(*zypper, "search", "-s").splitlines()]
+    found = {(row[1], row[3]) for row in rows if len(row) > 4 and row[2] == "package"}
+    assert found == {("plain", "10.0-1"), ("other", "1.0-1")}
+    assert {row[1] for row in rows if len(row) > 4 and row[2] == "patch"} == {"ADV-1"}
