@@ -155,7 +155,7 @@ def probe_workers(world: World) -> list[load.Worker]:
         [probes.task(REQUESTS[1], seen_from, port(guidebook.HTTPS_PORT, source), ca) for source in sources],
         [tunnel(source) for source in sources],
     )
-    return [load.Worker(each[0].kind, each, pause=0.1 / len(sources)) for each in tasks]
+    return [load.Worker(each[0].kind, each, pause=max(0.04, 0.1 / len(sources))) for each in tasks]
 
 
 def _strike(world: World, blow: Blow, watch: balancer_watch.BalancerWatch, work: load.Load) -> measure.Event:
