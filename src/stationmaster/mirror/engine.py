@@ -91,17 +91,18 @@ class Engine:
         ``expected_generation`` another one found at the address is refused (a follower copies what the leader staged),
         and one that is held costs no request.
         """
-        stop = stop or threading.Event()
+        stop, policy = stop or threading.Event(), policy or outcome.SyncPolicy()
+        fetching = self._fetch_policy or exchange.FetchPolicy()
         fetcher = fetch.Fetcher(
             self._files,
             self._http,
             self._clock,
             jitter=self._jitter,
             stop=stop,
-            policy=self._fetch_policy,
+            policy=dataclasses.replace(fetching, reserve_bytes=policy.reserve_bytes),
             shared=self._limits,
         )
-        wanted = order.Order(source, progress, publish_alone, expected_generation, policy or outcome.SyncPolicy(), stop)
+        wanted = order.Order(source, progress, publish_alone, expected_generation, policy, stop)
         run = _Run(self._files, volume, self._clock, fetcher, wanted, self._connections, self._limits.room)
         try:
             with failures.translated_os_errors(volume.root):

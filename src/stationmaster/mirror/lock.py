@@ -116,8 +116,10 @@ class SourceLock:
         self.acquire()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.release()
+    def __exit__(self, kind: object, *_: object) -> None:
+        # On a volume that is read-only or gone the release fails as well; what failed first says more.
+        with contextlib.suppress(*(() if kind is None else (OSError,))):
+            self.release()
 
     def acquire(self) -> None:
         """Become the one writer, or raise SyncRunningError that names the other."""
