@@ -6,23 +6,27 @@ import contextlib
 import socket
 import socketserver
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from stationmaster.host import files as host_files
 
 _REQUEST_LIMIT = 16384
 _READ_SECONDS = 2.0
+_SEND_SECONDS = 30.0
 _WORDS = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 500: "Error", 503: "Service Unavailable"}
 
 
 class LocalAnswer(NamedTuple):
-    """What goes back: status, extra headers, body."""
+    """What goes back: status, extra headers, body.
+
+    A body in pieces comes with its Content-Length; where it ends early, by an error, the connection is broken.
+    """
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes | Iterator[bytes]
 
 
 Answerer = Callable[[str, str], LocalAnswer]
@@ -69,7 +73,7 @@ def _connection_of(answer: Answerer) -> type[socketserver.BaseRequestHandler]:
             with contextlib.suppress(OSError):
                 method, target = _read_request_line(connection)
                 found = answer(method, target) if method in {"GET", "HEAD"} else LocalAnswer(405, {}, b"")
-                connection.sendall(_encode(found, with_body=method != "HEAD"))
+                _send(connection, found, with_body=method != "HEAD")
 
     return Connection
 
@@ -85,11 +89,20 @@ def _read_request_line(connection: socket.socket) -> tuple[str, str]:
     return method, rest.rsplit(" ", 1)[0]
 
 
-def _encode(answer: LocalAnswer, *, with_body: bool) -> bytes:
+def _send(connection: socket.socket, answer: LocalAnswer, *, with_body: bool) -> None:
+    body = answer.body
+    size = {"Content-Length": str(len(body))} if isinstance(body, bytes) else {}
     lines = [
         f"HTTP/1.1 {answer.status} {_WORDS.get(answer.status, 'Status')}",
-        f"Content-Length: {len(answer.body)}",
         "Connection: close",
-        *(f"{name}: {value}" for name, value in answer.headers.items()),
+        *(f"{name}: {value}" for name, value in {**answer.headers, **size}.items()),
     ]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + (answer.body if with_body else b"")
+    head = "\r\n".join(lines).encode() + b"\r\n\r\n"
+    if isinstance(body, bytes):
+        connection.sendall(head + (body if with_body else b""))
+        return
+    connection.settimeout(_SEND_SECONDS)
+    with contextlib.closing(cast("Generator[bytes, None, None]", body)) as pieces:  # whatever has a ``close``
+        connection.sendall(head)
+        for piece in pieces if with_body else ():
+            connection.sendall(piece)

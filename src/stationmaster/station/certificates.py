@@ -18,6 +18,8 @@ from cryptography.x509 import oid
 from stationmaster.model import addresses, errors
 from stationmaster.station import snapshot as snapshots
 
+_ASK_AGAIN = datetime.timedelta(hours=1)
+
 
 def read_certificate(chain: Path, key: Path) -> snapshots.CertificateView:
     """The certificate in these files; HostError when they cannot be read, are no certificate, or do not fit."""
@@ -41,6 +43,7 @@ def read_certificate(chain: Path, key: Path) -> snapshots.CertificateView:
         key=str(key),
         digest=hashlib.sha256(chain_pem + b"\0" + key_pem).hexdigest(),
         names=names_of(leaf),
+        holder=holder_of(leaf),
         not_before=leaf.not_valid_before_utc,
         not_after=leaf.not_valid_after_utc,
     )
@@ -69,6 +72,12 @@ def names_of(certificate: x509.Certificate) -> frozenset[str]:
     return frozenset(names + [str(one) for one in found.get_values_for_type(x509.IPAddress)])
 
 
+def holder_of(certificate: x509.Certificate) -> str:
+    """The station that a certificate of the hub names as its holder; empty for others."""
+    found = certificate.subject.get_attributes_for_oid(oid.NameOID.USER_ID)
+    return str(found[0].value) if found else ""
+
+
 def is_named(names: frozenset[str], host: str) -> bool:
     """Whether a certificate with these names is good for ``host`` (RFC 6125: a star stands for one first label)."""
     wanted = addresses.canonical_host(host)
@@ -94,13 +103,17 @@ def chosen(view: snapshots.CertificatesView, host: str, now: datetime.datetime) 
     return view.signed
 
 
-def is_request_due(view: snapshots.CertificatesView, host: str, now: datetime.datetime) -> bool:
-    """Whether the hub should sign a new one: there is none, two thirds of its life are over, or the name changed."""
+def is_request_due(view: snapshots.CertificatesView, host: str, holder: str, now: datetime.datetime) -> bool:
+    """Whether the hub should sign a new one: there is none, two thirds of its life are over, or the name changed.
+
+    One that does not say whose it is (a hub of the first release signed it) is asked for again now and then.
+    """
     signed = view.signed
     if signed is None:
         return True
     life = signed.not_after - signed.not_before
-    return now >= signed.not_before + life * 2 / 3 or not is_named(signed.names, host)
+    is_foreign = signed.holder != holder and now - signed.not_before > _ASK_AGAIN
+    return now >= signed.not_before + life * 2 / 3 or not is_named(signed.names, host) or is_foreign
 
 
 def make_request(key: rsa.RSAPrivateKey, common_name: str) -> str:

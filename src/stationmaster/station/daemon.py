@@ -16,7 +16,7 @@ import msgspec
 
 from stationmaster.host import local_server, network
 from stationmaster.model import errors, protocol
-from stationmaster.station import agent_port, health, hub_link, metrics, report, specs, steps, wiring
+from stationmaster.station import agent_port, health, hub_link, metrics, misses, report, specs, steps, wiring
 from stationmaster.station import plan as plans
 from stationmaster.station.sites import serving
 
@@ -56,7 +56,7 @@ class Daemon:
     def run(self) -> None:
         """Until told to stop; nginx and squid go on."""
         parts = self._parts
-        answering = local_server.LocalServer(parts.state.socket, self._health.answer, parts.files)
+        answering = local_server.LocalServer(parts.state.socket, self._answer, parts.files)
         threads = [
             *parts.watch.start(self._stop),
             _start("nginx", parts.doors.nginx.run, self._stop),
@@ -80,6 +80,11 @@ class Daemon:
                 thread.join(timeout=_JOIN_SECONDS)
             answering.close()
             self._agent.close()
+
+    def _answer(self, method: str, target: str) -> local_server.LocalAnswer:
+        if target.startswith((misses.FILL, misses.LACK)):
+            return self._parts.misses.answer(target)
+        return self._health.answer(method, target)
 
     def stop_engines(self) -> None:
         """End nginx and squid too; after ``run``."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stationmaster.model import errors, groups, protocol
-from stationmaster.station import certificates, source_keys, sources, specs, steps
+from stationmaster.station import certificates, readiness, source_keys, sources, specs, steps
 from stationmaster.station import snapshot as snapshots
 from stationmaster.station.sites import spec as site_spec
 
@@ -165,7 +165,8 @@ def _plan_certificate(
     host = desired.client_address.host
     view = snapshot.certificates
     is_confirmed = snapshot.contact.confirmed_at is not None and snapshot.contact.problem is None
-    if is_confirmed and now.at >= view.retry_at and certificates.is_request_due(view, host, now.time):
+    is_due = certificates.is_request_due(view, host, snapshot.station_id, now.time)
+    if is_confirmed and now.at >= view.retry_at and is_due:
         yield steps.RequestCertificate(host)
 
 
@@ -187,7 +188,7 @@ def _plan_engines(
     problems = list(specs.permitted_networks(desired.permitted_ranges, resolved)[1])
     is_applied = True
     try:
-        nginx = specs.nginx_spec(desired, host, resolved, _certificate(snapshot, desired, now))
+        nginx = specs.nginx_spec(desired, host, resolved, _mirror(snapshot, desired, now))
         digest = specs.nginx_digest(nginx)
         is_applied = snapshot.nginx.applied == digest
         if snapshot.nginx.wanted != digest:
@@ -205,8 +206,11 @@ def _plan_engines(
     return _Engines(tuple(found), tuple(problems), is_applied and not problems)
 
 
-def _certificate(
-    snapshot: snapshots.Snapshot, desired: protocol.StationDesired, now: Moment
-) -> site_spec.Certificate | None:
+def _mirror(snapshot: snapshots.Snapshot, desired: protocol.StationDesired, now: Moment) -> specs.Mirror:
     view = certificates.chosen(snapshot.certificates, desired.client_address.host, now.time)
-    return None if view is None else site_spec.Certificate(Path(view.chain), Path(view.key), view.digest)
+    signed = snapshot.certificates.signed
+    return specs.Mirror(
+        certificate=None if view is None else site_spec.Certificate(Path(view.chain), Path(view.key), view.digest),
+        authority=Path(signed.chain) if signed is not None else None,
+        is_volume_silent=readiness.is_volume_silent(snapshot, now.at),
+    )

@@ -71,11 +71,17 @@ def _findings(snapshot: snapshots.Snapshot, now_at: float, now: datetime.datetim
         yield protocol.Readiness.LAST_RESORT, "Draining", "An operator is draining this station."
 
 
+def is_volume_silent(snapshot: snapshots.Snapshot, now_at: float) -> bool:
+    """Whether looking at the volume has taken longer than its storage may stall."""
+    volume = snapshot.volume
+    return volume is not None and now_at - volume.seen_at > snapshot.volume_timeout_seconds
+
+
 def _volume_findings(snapshot: snapshots.Snapshot, now_at: float) -> Iterator[Finding]:
     volume = snapshot.volume
     if volume is None:
         yield protocol.Readiness.NO, "VolumeUnknown", "The mirror volume has not been looked at yet."
-    elif now_at - volume.seen_at > snapshot.volume_timeout_seconds:
+    elif is_volume_silent(snapshot, now_at):
         silent = f"The mirror volume {volume.directory} has not answered for {now_at - volume.seen_at:.0f} s."
         yield protocol.Readiness.NO, "VolumeSilent", silent + " Check the mount and its server."
     elif volume.problem is not None:

@@ -78,7 +78,10 @@ class EngineView:
 
 @dataclasses.dataclass(frozen=True)
 class CertificateView:
-    """A certificate for the mirror. ``digest`` changes with its bytes; ``names`` are lower case, addresses by value."""
+    """A certificate for the mirror. ``digest`` changes with its bytes; ``names`` are lower case, addresses by value.
+
+    ``holder``: the station whose certificate it is, as the hub wrote it.
+    """
 
     chain: str
     key: str
@@ -86,6 +89,7 @@ class CertificateView:
     names: frozenset[str]
     not_before: datetime.datetime
     not_after: datetime.datetime
+    holder: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -35,6 +35,15 @@ class SiteHost:
     monitors: tuple[addresses.Network, ...] = ()
 
 
+@dataclasses.dataclass(frozen=True)
+class Mirror:
+    """What of this station's own state nginx depends on; ``authority`` is a file with the hub's CA."""
+
+    certificate: site_spec.Certificate | None = None
+    authority: Path | None = None
+    is_volume_silent: bool = False
+
+
 def permitted_networks(
     entries: Sequence[str], resolved: Resolved
 ) -> tuple[tuple[addresses.Network, ...], tuple[protocol.Problem, ...]]:
@@ -53,7 +62,6 @@ def names_to_resolve(desired: protocol.StationDesired) -> frozenset[str]:
     """Host names that the configurations need addresses of."""
     names = {entry.strip() for entry in desired.permitted_ranges if "/" not in entry}
     names |= {desired.client_address.host, desired.hub.host}
-    names |= {one for peer in desired.peers for one in peer.addresses[:1]}
     return frozenset(name for name in names if name and not addresses.is_address(name))
 
 
@@ -67,11 +75,9 @@ def nginx_spec(
     desired: protocol.StationDesired,
     host: SiteHost,
     resolved: Resolved,
-    certificate: site_spec.Certificate | None,
+    mirror: Mirror,
 ) -> site_spec.NginxSpec:
     """The mirror; CallerError when a path cannot be given to nginx."""
-    met = [(peer, _addresses_of(peer.addresses[0], resolved)) for peer in desired.peers if peer.addresses]
-    peers = tuple(site_spec.PeerMirror(found[0], peer.ports.http) for peer, found in met if found)
     return site_spec.NginxSpec(
         state_directory=host.state_directory,
         mirror_directory=Path(desired.mirror_directory),
@@ -80,8 +86,10 @@ def nginx_spec(
         balancer=_triple(desired.balancer_ports),
         permitted=permitted_networks(desired.permitted_ranges, resolved)[0],
         balancer_addresses=balancer_addresses(desired, resolved),
-        peers=peers,
-        certificate=certificate,
+        peers=tuple(peer.station_id for peer in desired.peers),
+        authority=mirror.authority,
+        is_volume_silent=mirror.is_volume_silent,
+        certificate=mirror.certificate,
         user=host.nginx_user,
         listen=host.listen,
         probe_token=host.probe_token,

@@ -23,6 +23,7 @@ from stationmaster.station import (
     engine_keeper,
     hub_link,
     memory,
+    misses,
     observe,
     peers,
     setup,
@@ -61,6 +62,7 @@ class Parts:
     link: hub_link.HubLink
     doors: applies.Doors
     apply: applies.Apply
+    misses: misses.Misses
 
 
 def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...] = ()) -> Parts:
@@ -86,7 +88,8 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
     host = site_host(state, config, monitors)
     link = hub_link.HubLink(config, state, clock)
     open_volume = functools.partial(_open_volume, board, config, files)
-    doors = _quick_doors(config, board, kept, stop, open_volume)
+    peer_http = peers.PeerHttp(lambda: board.read().certificates.signed)
+    doors = _quick_doors(config, board, kept, stop, open_volume, peer_http)
     slow = slow_steps.Doors(
         files=files,
         clock=clock,
@@ -118,6 +121,7 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
         link=link,
         doors=doors,
         apply=applies.Apply(state, board, doors, slow_steps.SlowSteps(state, board, slow)),
+        misses=misses.Misses(board, open_volume, peer_http),
     )
 
 
@@ -202,6 +206,7 @@ def _quick_doors(
     kept: memory.Memory,
     stop: threading.Event,
     open_volume: Callable[[], volume.Volume],
+    peer_http: peers.PeerHttp,
 ) -> applies.Doors:
     files, clock, engines = host_files.Files(), clocks.SystemClock(), engine_process.real_doors()
     sync_doors = sync.SyncDoors(
@@ -210,7 +215,7 @@ def _quick_doors(
         verified=host_http.Http(connections_per_host=16),
         unverified=host_http.Http(connections_per_host=16, is_tls_verified=False),
         open_volume=open_volume,
-        peers=peers.PeerHttp(lambda: board.read().certificates.signed),
+        peers=peer_http,
         peer_limits=limits.Limits(clock, limits.LimitSettings(bytes_per_second=config.peer_bytes_per_second)),
     )
     return applies.Doors(

@@ -147,7 +147,14 @@ class FakeHub:
         now = self._clock.now()
         certificate = (
             x509.CertificateBuilder()
-            .subject_name(asked.subject)
+            .subject_name(
+                x509.Name(
+                    [
+                        x509.NameAttribute(oid.NameOID.COMMON_NAME, "stationmaster"),
+                        x509.NameAttribute(oid.NameOID.USER_ID, STATION),
+                    ]
+                )
+            )
             .issuer_name(self._ca_name)
             .public_key(asked.public_key())
             .serial_number(x509.random_serial_number())

@@ -76,6 +76,7 @@ def certificate(
         names=names,
         not_before=NOW + begins,
         not_after=NOW + ends,
+        holder="station",
     )
 
 

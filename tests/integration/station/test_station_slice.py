@@ -47,7 +47,7 @@ def test_register_run_sync_serve_report(station: Station, hub: fake_hub.FakeHub,
     assert last is not None
     assert last.readiness is protocol.Readiness.READY
     assert last.reasons == []
-    assert last.applied_digest == last.desired_digest
+    station.until("all is as desired", lambda: hub.last and hub.last.applied_digest == hub.last.desired_digest)
     assert last.sources[0].sync is not None
     assert last.sources[0].sync.percentage == 100
     assert upstream.url in last.sources[0].sync.log

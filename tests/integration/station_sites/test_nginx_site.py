@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import http.client
 import ipaddress
 import os
 import signal
+import ssl
 import subprocess
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
-from stationmaster.host import engine_process
+from stationmaster.api_client import keys
+from stationmaster.host import engine_process, local_server
 from stationmaster.host import files as host_files
+from stationmaster.hub.services.authority import Authority, make_authority
+from stationmaster.model import errors
+from stationmaster.station import certificates
 from stationmaster.station.sites import program, serving, spec
 from stationmaster.testing import loopback, sites
 from stationmaster.testing.sites import FORMER, GENERATION, SOURCE
@@ -92,7 +99,6 @@ def test_a_client_that_comes_by_the_stations_own_name_stays_there(place: sites.P
 
 
 ABSENT = [
-    f"/g/{SOURCE}/{'f' * 32}/repodata/repomd.xml",  # a dropped generation's root, though published/ has one
     f"{PINNED}/Release",  # would be another generation's
     f"/u/{SOURCE}/Release",
     f"{PINNED}/repodata",  # a directory is no redirect
@@ -100,7 +106,6 @@ ABSENT = [
     f"{PINNED}/Packages",
     f"{PINNED}/Packages/",
     f"{PINNED}/",
-    f"{PINNED}/Packages/absent.rpm",
     f"{PINNED}/.metadata/x",
     f"{PINNED}/../../../../state/key.pem",
     f"{PINNED}/%2e%2e/%2e%2e/%2e%2e/%2e%2e/state/key.pem",
@@ -278,54 +283,134 @@ def test_https_serves_the_same_and_its_own_list(place: sites.Place, doors: engin
     assert renewed.chain.read_text().split("\n")[1] in shown
 
 
-class _Peer(BaseHTTPRequestHandler):
-    asked: list[tuple[str, str | None]]
+@pytest.fixture
+def daemon(place: sites.Place) -> Iterator[list[str]]:
+    """Answers as the station's daemon would, and keeps what it was asked."""
+    asked: list[str] = []
 
-    def do_GET(self) -> None:
-        type(self).asked.append((self.path, self.headers.get("X-Stationmaster-Hop")))
-        status = 206 if "Range" in self.headers else 404 if "gone" in self.path else 200
-        self.send_response(status)
-        self.send_header("Content-Length", "4")
-        self.end_headers()
-        self.wfile.write(b"peer")
+    def broken() -> Iterator[bytes]:
+        yield b"x" * 70_000
+        raise errors.PeerError("other bytes than promised")
 
-    def log_message(self, *_: object) -> None:
-        return
+    def answer(_: str, target: str) -> local_server.LocalAnswer:
+        asked.append(target)
+        if target.endswith("broken.rpm"):
+            return local_server.LocalAnswer(200, {"Content-Length": "100000"}, broken())
+        if target.endswith("lost.rpm"):
+            return local_server.LocalAnswer(200, {"Content-Length": "8"}, iter([b"from", b"peer"]))
+        status = 404 if target.endswith("InRelease") else 503
+        headers = {"Content-Type": "application/json", "Retry-After": "1", "X-Stationmaster-Miss": "Why"}
+        return local_server.LocalAnswer(status, headers, b'{"code":"Why"}')
+
+    server = local_server.LocalServer(place.state / "daemon.sock", answer, host_files.Files())
+    yield asked
+    server.close()
 
 
-def test_a_miss_is_filled_from_a_peer_once(place: sites.Place, doors: engine_process.Doors) -> None:
-    handler = type("Handler", (_Peer,), {"asked": []})
-    peer = ThreadingHTTPServer(("127.0.0.5", 0), handler)
-    peer.daemon_threads = True
-    Thread(target=peer.serve_forever, daemon=True).start()
-    try:
-        wanted = place.nginx_spec(peers=(spec.PeerMirror("127.0.0.5", peer.server_port),))
-        site = program.NginxSite(wanted, doors)
-        assert site.keep(wanted).problem is None
+@pytest.mark.usefixtures("site")
+def test_a_miss_is_judged_by_the_daemon(place: sites.Place, daemon: list[str]) -> None:
+    def ask(path: str, **headers: str) -> loopback.Answer:
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return loopback.fetch(place.direct.http, path, source=CLIENT, headers=named)
 
-        def ask(path: str, **headers: str) -> loopback.Answer:
-            named = {name.replace("_", "-"): value for name, value in headers.items()}
-            return loopback.fetch(place.direct.http, path, source=CLIENT, headers=named)
-
-        absent_generation = f"/g/{SOURCE}/{'e' * 32}/repodata/repomd.xml"
-        assert ask(absent_generation).body == b"peer"
-        assert ask(f"{PINNED}/Packages/lost.rpm").body == b"peer"
-        assert ask(f"{PINNED}/Packages/lost.rpm", Range="bytes=0-3").status == 206
-        assert ask(f"{PINNED}/Packages/gone.rpm").status == 404
-        assert {hop for _, hop in handler.asked} == {"1"}
-        count = len(handler.asked)
-        # Absent from a generation that is held here: proven, nobody is asked; and a second hop is never made.
-        assert ask(f"{PINNED}/dists/x/InRelease").status == 404
-        assert ask(absent_generation, X_Stationmaster_Hop="1").status == 404
-        assert len(handler.asked) == count
-        # Peers read trees without being permitted clients, and nothing else.
-        assert loopback.fetch(place.direct.http, f"{PINNED}/InRelease", source="127.0.0.5").status == 200
-        assert loopback.fetch(place.direct.http, f"/u/{SOURCE}/InRelease", source="127.0.0.5").status == 403
-    finally:
-        peer.shutdown()
-        peer.server_close()
-    again = ask(f"{PINNED}/Packages/lost.rpm")
+    assert ask(f"{PINNED}/Packages/lost.rpm").body == b"frompeer"
+    assert ask(f"{PINNED}/Packages/lost.rpm", Range="bytes=2-3").status in {200, 206}
+    absent = ask(f"{PINNED}/dists/x/InRelease")
+    assert (absent.status, absent.body, absent.headers["x-stationmaster-miss"]) == (404, b'{"code":"Why"}', "Why")
+    again = ask(f"{PINNED}/Packages/c%2B%2B%20%3F%25.rpm")
     assert (again.status, again.headers["retry-after"]) == (503, "1")
+    assert ask(f"{PINNED}/Packages/lost.rpm", X_Stationmaster_Hop="1").status == 200
+    rest = f"/{SOURCE}/{GENERATION}/Packages"
+    assert daemon[0] == f"/fill{rest}/lost.rpm"
+    assert urllib.parse.unquote(daemon[3]) == f"/fill{rest}/c++ ?%.rpm"
+    assert "?" not in daemon[3]
+    assert daemon[4] == f"/lack{rest}/lost.rpm"
+
+
+@pytest.mark.usefixtures("site", "daemon")
+def test_a_fill_with_other_bytes_breaks_the_connection(place: sites.Place) -> None:
+    made = http.client.HTTPConnection("127.0.0.1", place.direct.http, timeout=5, source_address=(CLIENT, 0))
+    with contextlib.closing(made) as connection:
+        connection.request("GET", f"{PINNED}/Packages/broken.rpm")
+        answer = connection.getresponse()
+        assert answer.headers["Content-Length"] == "100000"
+        with pytest.raises(http.client.IncompleteRead):
+            answer.read()
+
+
+@pytest.mark.usefixtures("site")
+def test_without_the_daemon_only_metadata_is_known_to_be_absent(place: sites.Place) -> None:
+    """apt asks for an InRelease that many archives do not have; a package that an index names must come again."""
+    expected = {
+        f"{PINNED}/dists/x/InRelease": 404,
+        f"{PINNED}/Packages/absent.rpm": 503,
+        f"{PINNED}/dists/x/by-hash/SHA256/00": 503,
+        f"/g/{SOURCE}/{'e' * 32}/repodata/repomd.xml": 503,
+    }
+    found = {path: loopback.fetch(place.direct.http, path, source=CLIENT) for path in expected}
+    assert {path: answer.status for path, answer in found.items()} == expected
+    assert found[f"{PINNED}/Packages/absent.rpm"].headers["retry-after"] == "1"
+
+
+def make_member(directory: Path, authority: Authority, holder: str) -> spec.Certificate:
+    """What the hub signs for a station; empty holder: as it signs for itself."""
+    key = keys.make_private_key()
+    (directory / f"{holder}.key").write_bytes(keys.private_pem(key))
+    chain = authority.issue(certificates.make_request(key, "lb"), ["lb.example"], now(), holder=holder)
+    (directory / f"{holder}.pem").write_text(chain)
+    return spec.read_certificate(directory / f"{holder}.pem", directory / f"{holder}.key")
+
+
+def now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+def test_peers_read_trees_by_their_certificate(place: sites.Place, doors: engine_process.Doors, tmp_path: Path) -> None:
+    """ADR 14: a certificate of the hub that names a station of the group; nothing else opens trees, and only those."""
+    ours, others = (Authority.load(*make_authority("CA", now())) for _ in range(2))
+    mine = make_member(place.state, ours, "ocid1.station.a")
+    wanted = place.nginx_spec(certificate=mine, authority=mine.chain, peers=("ocid1.station.b",))
+    assert program.NginxSite(wanted, doors).keep(wanted).problem is None
+    makers = {
+        "peer": (ours, "ocid1.station.b"),
+        "stranger": (ours, "ocid1.station.c"),
+        "hub": (ours, ""),
+        "forged": (others, "ocid1.station.b"),
+    }
+    shown = {}
+    for name, (authority, holder) in makers.items():
+        (tmp_path / name).mkdir()
+        shown[name] = make_member(tmp_path / name, authority, holder)
+
+    def status(name: str, path: str, port: int = place.direct.https, source: str = "127.0.0.5") -> int:
+        context = ssl._create_unverified_context()  # noqa: S323 - who asks is what is tested
+        if name:
+            context.load_cert_chain(shown[name].chain, shown[name].key)
+        made = http.client.HTTPSConnection("127.0.0.1", port, timeout=5, context=context, source_address=(source, 0))
+        with contextlib.closing(made) as connection:
+            connection.request("GET", path)
+            return connection.getresponse().status
+
+    root = f"{PINNED}/repodata/repomd.xml"
+    assert {name: status(name, root) for name in ("", *shown)} == {
+        "": 403, "peer": 200, "stranger": 403, "hub": 400, "forged": 403,
+    }  # fmt: skip
+    assert [status("peer", path) for path in (f"/m/{SOURCE}", f"/u/{SOURCE}/InRelease", "/ca.pem")] == [403] * 3
+    # A client that shows some certificate of its own is a client like any other.
+    assert {status(name, root, source=CLIENT) for name in ("", "peer", "stranger", "forged")} == {200}
+    # Who left the group is out with the next configuration, whatever its certificate says.
+    alone = place.nginx_spec(certificate=mine, authority=mine.chain)
+    assert program.NginxSite(alone, doors).keep(alone).problem is None
+    assert status("peer", root) == 403
+
+
+def test_a_silent_volume_is_not_looked_at(place: sites.Place, doors: engine_process.Doors) -> None:
+    wanted = place.nginx_spec(is_volume_silent=True)
+    assert program.NginxSite(wanted, doors).keep(wanted).problem is None
+    for path in (f"{PINNED}/InRelease", f"/u/{SOURCE}/InRelease"):
+        answer = loopback.fetch(place.direct.http, path, source=CLIENT)
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+    assert loopback.fetch(place.direct.http, f"/m/{SOURCE}", source=CLIENT).status == 200
 
 
 @pytest.mark.usefixtures("site")

@@ -23,7 +23,8 @@ NGINX = spec.NginxSpec(
     balancer=ports.PortTriple(16081, 17081, 17444),
     permitted=(ipaddress.ip_network("10.1.0.0/16"), ipaddress.ip_network("2001:db8::/32")),
     balancer_addresses=("10.0.0.5", "10.0.0.4"),
-    peers=(spec.PeerMirror("10.0.0.3", 17080),),
+    peers=("ocid1.station.b",),
+    authority=Path("/var/lib/stationmaster/station/certificate/chain.pem"),
     certificate=spec.Certificate(Path("/var/lib/s/c.pem"), Path("/var/lib/s/k.pem"), "abc"),
     probe_token="token",
 )
@@ -81,7 +82,7 @@ def test_without_a_certificate_there_is_no_https() -> None:
     plain = dataclasses.replace(NGINX, certificate=None)
     assert nginx.nginx_ports(plain) == (17080, 17081)
     assert nginx.nginx_ports(NGINX) == (17080, 17081, 17443, 17444)
-    assert "ssl" not in nginx.render_nginx(plain)
+    assert "ssl_certificate" not in nginx.render_nginx(plain)
 
 
 @pytest.mark.parametrize(

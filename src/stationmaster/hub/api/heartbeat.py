@@ -22,7 +22,8 @@ def issue_certificate(call: Call, tx: sa.Connection) -> Answer:
     """POST stations/{stationId}/certificate. The hub decides the names, whatever the request asks for."""
     station = heartbeat.require_own(tx, call.path["stationId"], call.principal.id)
     request = call.body(protocol.CertificateRequest).request
-    chain = call.hub.authority.issue(request, heartbeat.certificate_names(tx, call.hub, station), call.now)
+    names = heartbeat.certificate_names(tx, call.hub, station)
+    chain = call.hub.authority.issue(request, names, call.now, holder=station.id)
     return Answer(200, protocol.CertificateAnswer(chain=chain))
 
 

@@ -48,8 +48,11 @@ class Authority:
         """The CA's certificate as PEM."""
         return self._certificate.public_bytes(serialization.Encoding.PEM).decode()
 
-    def issue(self, request_pem: str, names: Iterable[str], now: datetime.datetime) -> str:
-        """A chain (certificate, then CA) for the key of a signing request, valid for ``names`` and nothing else."""
+    def issue(self, request_pem: str, names: Iterable[str], now: datetime.datetime, *, holder: str = "") -> str:
+        """A chain (certificate, then CA) for the key of a signing request, valid for ``names`` and nothing else.
+
+        ``holder`` is the station that may show it to its peers (ADR 14).
+        """
         try:
             request = x509.load_pem_x509_csr(request_pem.encode())
         except ValueError as exc:
@@ -57,18 +60,19 @@ class Authority:
         key = request.public_key()
         if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey) or not request.is_signature_valid:
             raise errors.CallerError("The certificate signing request is not signed by its own RSA or EC key.")
-        return self.certify(key, names, now)
+        return self.certify(key, names, now, holder=holder)
 
-    def certify(self, key: PublicKey, names: Iterable[str], now: datetime.datetime) -> str:
+    def certify(self, key: PublicKey, names: Iterable[str], now: datetime.datetime, *, holder: str = "") -> str:
         """A chain (certificate, then CA) for ``key``; ``names`` are host names and addresses, each once."""
         entries = [_general_name(name) for name in dict.fromkeys(addresses.canonical_host(name) for name in names)]
         if not entries:
             raise errors.CallerError("A certificate needs at least one name.")
+        uses = [ExtendedKeyUsageOID.SERVER_AUTH] + [ExtendedKeyUsageOID.CLIENT_AUTH] * bool(holder)
         builder = (
-            _builder("stationmaster", self._certificate.subject, key, now, CERTIFICATE_LIFE)
+            _builder("stationmaster", self._certificate.subject, key, now, CERTIFICATE_LIFE, holder=holder)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.SubjectAlternativeName(entries), critical=False)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(uses), critical=False)
             .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
         )
         return builder.sign(self._key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode() + self.ca_pem
@@ -116,11 +120,20 @@ def is_renewal_due(chain_pem: bytes, names: Iterable[str], now: datetime.datetim
 
 
 def _builder(
-    name: str, issuer: x509.Name, key: PublicKey, now: datetime.datetime, life: datetime.timedelta
+    name: str,
+    issuer: x509.Name,
+    key: PublicKey,
+    now: datetime.datetime,
+    life: datetime.timedelta,
+    *,
+    holder: str = "",
 ) -> x509.CertificateBuilder:
+    subject = [x509.NameAttribute(NameOID.COMMON_NAME, name)]
+    if holder:
+        subject.append(x509.NameAttribute(NameOID.USER_ID, holder))
     return (
         x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .subject_name(x509.Name(subject))
         .issuer_name(issuer)
         .public_key(key)
         .serial_number(x509.random_serial_number())

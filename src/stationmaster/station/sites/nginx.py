@@ -43,10 +43,9 @@ def render_nginx(spec: site_spec.NginxSpec) -> str:
         balancer_addresses=site_spec.sorted_addresses(spec.balancer_addresses),
         permitted=site_spec.sorted_networks(spec.permitted),
         monitors=site_spec.sorted_networks(spec.monitors),
-        peer_addresses=site_spec.sorted_addresses(peer.address for peer in spec.peers),
-        peers=[
-            f"{addresses.url_host(peer.address)}:{peer.port}" for peer in sorted(spec.peers, key=dataclasses.astuple)
-        ],
+        peers=sorted(spec.peers),
+        authority=spec.authority,
+        is_volume_silent=spec.is_volume_silent,
         servers=_servers(spec),
     )
 

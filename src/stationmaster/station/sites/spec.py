@@ -30,6 +30,7 @@ from pathlib import Path
 from stationmaster.model import addresses, errors, forward_proxy, plain_path, ports
 
 _UNIX_SOCKET_LIMIT = 107
+_STATION_ID = re.compile(r"[A-Za-z0-9._-]{1,255}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,14 +49,6 @@ def read_certificate(chain: Path, key: Path) -> Certificate:
 
 
 @dataclasses.dataclass(frozen=True)
-class PeerMirror:
-    """Where another station of the group serves its mirror over HTTP, for filling a miss (ha-protocol R11)."""
-
-    address: str
-    port: int
-
-
-@dataclasses.dataclass(frozen=True)
 class NginxSpec:
     """The mirror on four listeners: two for clients that come directly, two for the group's balancers.
 
@@ -64,7 +57,8 @@ class NginxSpec:
     the daemon is not root. ``listen`` are local addresses; ``::`` is added where the host has IPv6. Who shows
     ``probe_token`` in the header ``X-Stationmaster-Probe`` may read the trees: so the daemon proves from the station
     itself, whatever range is permitted, that clients can fetch a generation (ha-protocol R4). ``monitors`` may read
-    ``/metrics`` on the direct ports.
+    ``/metrics`` on the direct ports. ``peers`` are the stations that may read the trees by the certificate that
+    ``authority``, a file, has signed for them (ADR 14). ``is_volume_silent``: nothing looks at the mirror directory.
     """
 
     state_directory: Path
@@ -74,7 +68,9 @@ class NginxSpec:
     balancer: ports.PortTriple
     permitted: tuple[addresses.Network, ...]
     balancer_addresses: tuple[str, ...]
-    peers: tuple[PeerMirror, ...] = ()
+    peers: tuple[str, ...] = ()
+    authority: Path | None = None
+    is_volume_silent: bool = False
     certificate: Certificate | None = None
     user: str | None = "www-data"
     listen: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - a station is there to be reached
@@ -85,6 +81,9 @@ class NginxSpec:
     def __post_init__(self) -> None:
         plain_path.require_plain_path(self.state_directory, what="The state directory")
         plain_path.require_plain_path(self.mirror_directory, what="The mirror directory")
+        for peer in self.peers:
+            if not _STATION_ID.fullmatch(peer):
+                raise errors.CallerError(f"{peer!r} is no OCID of a station.", hint="The hub should give OCIDs.")
         if len(str(self.daemon_socket)) > _UNIX_SOCKET_LIMIT:
             raise errors.CallerError(
                 f"The state directory {self.state_directory} is too long a path for a Unix socket in it.",

@@ -1,0 +1,225 @@
+"""What nginx did not find below a pinned tree (ha-protocol R11): proved absent, filled from a peer, or asked for again.
+
+    404    a manifest that is known here proves that the path is not in the generation, and the answer says why; or the
+           generation itself was dropped
+    200    a path of a manifest that is known here, from a peer, checked: a small file before its first byte, a large
+           one while it streams, its last block held back until the digest is right; else the connection is broken
+    503    otherwise, for a retry, which a balancer takes to another station
+
+A request that came from a peer goes no further. Nothing is written, and only few are filled at a time.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import logging
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator, Mapping
+from typing import NoReturn
+
+import msgspec
+
+from stationmaster.host import local_server
+from stationmaster.mirror import catalog, exchange, failures, lookup, manifest, volume
+from stationmaster.model import errors
+from stationmaster.station import board as boards
+from stationmaster.station import peers
+from stationmaster.station import snapshot as snapshots
+
+_log = logging.getLogger(__name__)
+FILL, LACK = "/fill/", "/lack/"
+_SMALL_BYTES = 4 << 20
+_BLOCK_BYTES = 1 << 18
+_MOST_AT_ONCE = 8
+_CONNECT_SECONDS = 0.3
+_READ_SECONDS = 1.5
+_AGAIN = {"Retry-After": "1", "Cache-Control": "no-store"}
+
+
+class Said(msgspec.Struct, frozen=True, rename="camel"):
+    """The body of an answer without the file."""
+
+    code: str
+    message: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Asked:
+    """A path of a generation; ``is_hop``: by a peer."""
+
+    source_id: str
+    generation: str
+    path: str
+    is_hop: bool
+
+
+def parse_asked(target: str) -> Asked | None:
+    """What nginx hands on: ``/fill/<source>/<generation>/<path>``, ``/lack/…`` for a peer's request."""
+    is_hop = target.startswith(LACK)
+    rest = target.partition("?")[0].removeprefix(LACK if is_hop else FILL)
+    source_id, _, rest = rest.partition("/")
+    generation, _, path = rest.partition("/")
+    if not (source_id and generation and path):
+        return None
+    return Asked(source_id, generation, urllib.parse.unquote(path), is_hop)
+
+
+class _Held:
+    """A body that takes one of the places until it is closed, sent or not."""
+
+    def __init__(self, pieces: Iterator[bytes], places: threading.BoundedSemaphore) -> None:
+        self._pieces = pieces
+        self._places: threading.BoundedSemaphore | None = places
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return next(self._pieces)
+
+    def close(self) -> None:
+        """Let another one have the place."""
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+        if self._places is not None:
+            self._places.release()
+            self._places = None
+
+
+class Misses:
+    """Answers for what is not there."""
+
+    def __init__(self, board: boards.Board, open_volume: Callable[[], volume.Volume], http: exchange.HttpDoor) -> None:
+        self._board = board
+        self._open_volume = open_volume
+        self._http = http
+        self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
+
+    def answer(self, target: str) -> local_server.LocalAnswer:
+        """One miss. Whoever finds all places taken is asked to come again, by a balancer's or its own retry."""
+        asked = parse_asked(target)
+        if asked is None:
+            return _said(404, "NotFound", "There is no such path.")
+        if not self._places.acquire(blocking=False):
+            return _said(503, "Busy", "Too many files are being fetched from peers at the moment.")
+        try:
+            answer = self._judged(asked)
+        except (errors.StationmasterError, OSError) as exc:
+            answer = _said(503, "Unknown", f"What this station holds cannot be told now: {exc}")
+        except BaseException:
+            self._places.release()
+            raise
+        if isinstance(answer.body, bytes):
+            self._places.release()
+            return answer
+        return answer._replace(body=_Held(answer.body, self._places))
+
+    def _judged(self, asked: Asked) -> local_server.LocalAnswer:
+        found = self._open_volume()
+        if catalog.find_header(found, asked.source_id, asked.generation) is None:
+            return self._without_generation(asked)
+        entry = lookup.find_entry(found.manifest(asked.source_id, asked.generation), asked.path)
+        if entry is None:
+            return _said(404, *why_absent(found, asked))
+        if asked.is_hop:
+            return _said(503, "Lacking", "This station lacks the file as well.")
+        return self._filled(asked, entry)
+
+    def _without_generation(self, asked: Asked) -> local_server.LocalAnswer:
+        """A generation that the group still needs will come; one that nobody named any more was dropped."""
+        if asked.is_hop or is_expected(self._board.read(), asked):
+            return _said(503, "NotHere", "This station does not hold that generation yet.")
+        message = "That generation is no longer kept here, or never was: read the list of the source anew."
+        return _said(404, "Dropped", message)
+
+    def _filled(self, asked: Asked, entry: manifest.Entry) -> local_server.LocalAnswer:
+        desired = self._board.read().desired
+        holders = tuple(peer for peer in desired.peers if peer.addresses) if desired else ()
+        quoted = urllib.parse.quote(asked.path)
+        for place in peers.places_of(holders, asked.source_id, asked.generation):
+            pieces = self._pieces(place.url + quoted, entry)
+            try:
+                if entry.s <= _SMALL_BYTES:
+                    return _file(entry, b"".join(pieces))
+                first = next(pieces)
+            except (errors.StationmasterError, StopIteration) as exc:
+                _log.info("A peer could not fill a miss.", extra={"peer": place.name, "error": str(exc)})
+                continue
+            return _file(entry, _chained(first, pieces))
+        return _said(503, "NotFilled", "The file is missing here, and no peer could give it at the moment.")
+
+    def _pieces(self, url: str, entry: manifest.Entry) -> Iterator[bytes]:
+        """The file in blocks, the last one only when the digest of all is right; PeerError or DigestMismatchError."""
+        digest, size, held = hashlib.sha256(), 0, b""
+        with self._http.stream(
+            "GET",
+            url,
+            headers={"Accept-Encoding": "identity"},
+            connect_timeout=_CONNECT_SECONDS,
+            read_timeout=_READ_SECONDS,
+        ) as answer:
+            if answer.status != 200:
+                raise errors.PeerError(f"{url} answered {answer.status}.")
+            for piece in answer.arriving(_BLOCK_BYTES):
+                size += len(piece)
+                if size > entry.s:
+                    _refuse(url)
+                digest.update(piece)
+                if held:
+                    yield held
+                held = bytes(piece)
+        if size != entry.s or digest.hexdigest() != entry.d:
+            _refuse(url)
+        yield held
+
+
+def is_expected(snapshot: snapshots.Snapshot, asked: Asked) -> bool:
+    """Whether the group still speaks of a generation: visible, to be copied, or to be kept."""
+    told = snapshot.told_of(asked.source_id)
+    wanted = any(
+        one.generation == asked.generation for one in snapshot.orders.copies if one.source_id == asked.source_id
+    )
+    retained = snapshot.orders.retained.get(asked.source_id, frozenset())
+    return (told is not None and told.generation == asked.generation) or wanted or asked.generation in retained
+
+
+def why_absent(found: volume.Volume, asked: Asked) -> tuple[str, str]:
+    """Code and words for a path that is not in the generation: whether another one has it, or none."""
+    for one in catalog.list_generations(found, asked.source_id):
+        if one.generation == asked.generation:
+            continue
+        try:
+            entry = lookup.find_entry(found.manifest(asked.source_id, one.generation), asked.path)
+        except (failures.ManifestDamagedError, OSError):
+            continue
+        if entry is not None:
+            return "Replaced", f"{asked.path} is not in this generation; generation {one.generation} has it."
+    return "NeverExisted", f"{asked.path} is in no generation of this source that is kept here."
+
+
+def _said(status: int, code: str, message: str) -> local_server.LocalAnswer:
+    headers: Mapping[str, str] = {"Content-Type": "application/json", "X-Stationmaster-Miss": code}
+    if status == 503:
+        headers = {**headers, **_AGAIN}
+    return local_server.LocalAnswer(status, headers, msgspec.json.encode(Said(code, message)) + b"\n")
+
+
+def _file(entry: manifest.Entry, body: bytes | Iterator[bytes]) -> local_server.LocalAnswer:
+    headers = {
+        "Content-Type": "application/octet-stream",
+        "Content-Length": str(entry.s),
+        "X-Stationmaster-Miss": "Filled",
+    }
+    return local_server.LocalAnswer(200, headers, body)
+
+
+def _chained(first: bytes, rest: Iterator[bytes]) -> Iterator[bytes]:
+    yield first
+    yield from rest
+
+
+def _refuse(url: str) -> NoReturn:
+    raise failures.DigestMismatchError(f"{url} has other bytes than the manifest says.", hint="Verify that station.")
