@@ -7,7 +7,8 @@ One rule for both leases. In this order:
     stall limit, loses it when there is another that has not failed lately.
  4. The next holder is named only when the former must have stopped: one lease period after it was last told. It takes
     what it hears for eight seconds from the *sending* of its heartbeat, we count ten from its receipt.
- 5. Each new holder gets a token that is higher than all that were ever given or reported (R8).
+ 5. Each new holder gets a token that is higher than all that were ever given or reported (R8). A holder whose own token
+    is used up gets the next at once.
 
 Fencing does not rest on this: what a late holder writes is refused by the volume itself. The lease makes sure that work
 is done once.
@@ -90,25 +91,37 @@ def rule(lease: Lease, contenders: Iterable[Contender], terms: Terms, *, is_sett
     kept = Ruling(Verdict.KEEP, lease.holder, lease.token)
     if not is_settled:
         return dataclasses.replace(kept, reason="The hub started a moment ago; nobody leads until it has listened.")
-    highest = max([lease.token, *(one.token for one in found.values())])
     if lease.holder is not None:
-        reason, failed = _why_not(lease, found, terms)
-        if highest > lease.token:
-            reason = reason or "A station had a higher token than the hub remembered."
-        if not reason:
-            return kept
-        if lease.renewed_seconds < terms.lease:
-            return Ruling(Verdict.END, None, highest, reason, failed)
-        following = _choose(lease, found.values(), terms, failed)
-    elif lease.renewed_seconds < terms.lease:
+        return _rule_held(lease, lease.holder, found, terms)
+    if lease.renewed_seconds < terms.lease:
         return dataclasses.replace(kept, reason="The former holder may still be at work.")
-    else:
-        reason, failed = "Nobody held it.", None
-        following = _choose(lease, found.values(), terms, None)
+    return _rule_free(lease, found, terms, "Nobody held it.", None)
+
+
+def _rule_held(lease: Lease, holder: str, found: Mapping[str, Contender], terms: Terms) -> Ruling:
+    reason, failed = _why_not(lease, found, terms)
+    highest = _highest(lease, found)
+    if not reason and highest == lease.token:
+        return Ruling(Verdict.KEEP, holder, lease.token)
+    if not reason and found[holder].token == highest:
+        # Its own token is used up, or the hub forgot it: nobody else can have had it, so nobody is waited for.
+        return Ruling(Verdict.GRANT, holder, highest + 1, "Its token was used up.")
+    reason = reason or "Another had a higher token than the hub remembered."
+    if lease.renewed_seconds < terms.lease:
+        return Ruling(Verdict.END, None, highest, reason, failed)
+    return _rule_free(lease, found, terms, reason, failed)
+
+
+def _rule_free(lease: Lease, found: Mapping[str, Contender], terms: Terms, reason: str, failed: str | None) -> Ruling:
+    following, highest = _choose(lease, found.values(), terms, failed), _highest(lease, found)
     if following is None:
         verdict = Verdict.KEEP if lease.holder is None else Verdict.END
         return Ruling(verdict, None, highest, _nobody(found.values()), failed)
     return Ruling(Verdict.GRANT, following.id, highest + 1, reason, failed)
+
+
+def _highest(lease: Lease, found: Mapping[str, Contender]) -> int:
+    return max([lease.token, *(one.token for one in found.values())])
 
 
 def _why_not(lease: Lease, found: Mapping[str, Contender], terms: Terms) -> tuple[str, str | None]:

@@ -78,7 +78,8 @@ class Snapshot:
     """All that is known of one source in one group. ``staging_seconds``: what the leader needed to stage it.
 
     ``candidate`` is the one generation that the group stages next (R7), ``candidate_seconds`` since when, and
-    ``lost_seconds`` since when no station in touch holds it.
+    ``lost_seconds`` since when no station in touch holds it. ``is_candidate_old``: it was there before the leader found
+    it again, so somebody may be removing it.
     """
 
     source_id: str
@@ -88,6 +89,7 @@ class Snapshot:
     candidate: str | None = None
     candidate_seconds: float = 0.0
     lost_seconds: float = 0.0
+    is_candidate_old: bool = False
     lease: leadership.Lease = leadership.UNHELD
     sync_number: int = 0
     since_sync_raised: float = math.inf

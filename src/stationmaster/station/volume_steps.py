@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
@@ -113,7 +113,7 @@ class VolumeSteps:
                 found,
                 self._doors.clock,
                 policy=policy,
-                retained=self._board.read().orders.retained,
+                retained=_Retained(self._board),
                 writer=self._begun_writer(found),
             )
             for verdict in cleaner.clean():
@@ -150,6 +150,22 @@ class VolumeSteps:
         present = self._board.read().orders
         allowed = orders.removal_token(present, self._doors.clock.monotonic())
         return allowed if present.volume_problem is None else None
+
+
+class _Retained(Mapping[str, frozenset[str]]):
+    """What must stay, as the hub said last: a cleaning may take long, and is to hear of what was staged meanwhile."""
+
+    def __init__(self, board: boards.Board) -> None:
+        self._board = board
+
+    def __getitem__(self, source_id: str) -> frozenset[str]:
+        return self._board.read().orders.retained[source_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._board.read().orders.retained)
+
+    def __len__(self) -> int:
+        return len(self._board.read().orders.retained)
 
 
 def mount_of(present: snapshots.Snapshot) -> str:

@@ -150,8 +150,9 @@ class FakeStation(Machine):
                 return protocol.SyncReport(number=0, is_running=True, percentage=40)
             return self.runs.get(source.source_id)
         self.tokens[source.source_id] = max(token, self.tokens.get(source.source_id, 0))
+        former = self.runs.get(source.source_id)
         self.runs[source.source_id] = protocol.SyncReport(
-            number=source.sync_number,
+            number=max(source.sync_number, former.number if former else 0),
             is_running=self.is_busy,
             percentage=40 if self.is_busy else 100,
             generation=held[-1] if held and self.problem is None else None,

@@ -7,6 +7,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.x509.oid import NameOID
 
 from stationmaster.api_client import keys, session
+from stationmaster.hub.db import schema
 from stationmaster.model import protocol
 
 OWN = "/stationmaster/v1"
@@ -105,8 +106,8 @@ def test_a_lagging_station_is_told_to_leave_and_then_not_waited_for(fleet: Any, 
     group.b.is_busy = True
     group.beat()
     fleet.tick()
-    for _ in range(8):
-        fleet.live.clock.shift += 8
+    for _ in range(13):
+        fleet.live.clock.shift += 5
         group.beat()
         fleet.tick()
     assert not group.b.beat().is_in_rotation
@@ -388,3 +389,20 @@ def test_the_groups_list_shows_who_holds_what_and_why(fleet: Any, group: Any) ->
     (source,) = found["sources"]
     assert source["visible"]["generation"] == "g1"
     assert source["reasons"] == [f"profile {group.profile.id}"]
+
+
+def test_a_hub_from_a_backup_asks_above_what_was_answered(fleet: Any, group: Any) -> None:
+    show(fleet, group, "g1")
+    for _ in range(2):
+        sync(fleet, group)
+        group.beat()
+        group.beat()
+    assert group.a.desired.sources[0].sync_number == 3
+    with fleet.live.hub.store.write() as tx:
+        tx.execute(schema.sync_requests.delete().where(schema.sync_requests.c.number > 1))
+    group.beat()
+    assert group.a.desired.sources[0].sync_number == 1
+    group.beat()
+    sync(fleet, group)
+    group.beat()
+    assert group.a.desired.sources[0].sync_number == 4

@@ -43,7 +43,7 @@ def test_a_holder_keeps_it_though_others_are_less_loaded() -> None:
         (Contender("a", hindrance="It is silent."), Contender("b")),
         (Contender("a", fault="refused"), Contender("b")),
         (Contender("a", is_owing=True), Contender("b")),
-        (Contender("a", token=9), Contender("b")),
+        (Contender("a"), Contender("b", token=9)),
     ],
     ids=["it is gone", "it is hindered", "it failed", "it gains nothing", "the hub went back in time"],
 )
@@ -56,6 +56,11 @@ def test_a_lease_ends_first_and_is_given_when_the_holder_must_have_stopped(conte
     given_ = rule(dataclasses.replace(lease, renewed_seconds=10.0, failed={"a": 9.0}), *contenders)
     assert (given_.verdict, given_.token) == (Verdict.GRANT, ended.token + 1)
     assert given_.token > max(one.token for one in contenders)
+
+
+def test_a_holder_whose_own_token_is_used_up_gets_the_next_at_once() -> None:
+    ruling = rule(held(), Contender("a", token=7), Contender("b", token=7))
+    assert (ruling.verdict, ruling.holder, ruling.token) == (Verdict.GRANT, "a", 8)
 
 
 def test_a_lost_holder_whose_time_is_over_is_followed_in_one_step() -> None:
@@ -114,7 +119,7 @@ def test_never_two_and_never_an_old_token(lease: Lease, found: list[Contender], 
     ruling = rule(lease, *found, is_settled=is_settled)
     assert ruling.token >= lease.token
     if ruling.verdict is Verdict.GRANT:
-        assert lease.renewed_seconds >= TERMS.lease
+        assert lease.renewed_seconds >= TERMS.lease or ruling.holder == lease.holder
         assert ruling.token > max([lease.token, *(one.token for one in found)])
         assert not next(one for one in found if one.id == ruling.holder).hindrance
     elif ruling.holder is not None:

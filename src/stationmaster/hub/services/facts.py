@@ -133,11 +133,16 @@ def hub_facts(hub: context.Hub) -> desired.HubFacts:
 
 
 def last_reports(
-    tx: sa.Connection, station_ids: Iterable[str]
+    tx: sa.Connection, station_ids: Iterable[str], *, is_deciding: bool = False
 ) -> dict[str, tuple[datetime.datetime, protocol.StationHeartbeat]]:
-    """By station, the last heartbeat and when it was received."""
+    """By station, the last heartbeat and when it was received.
+
+    ``is_deciding``: a heartbeat that comes meanwhile waits for the decision, so that its answer knows of it; or the
+    decision is made again. Heartbeats are no serializable transactions, so PostgreSQL would let the two pass by.
+    """
     table = schema.station_reports
-    rows = tx.execute(sa.select(table).where(table.c.station_id.in_(sorted(station_ids)))).all()
+    query = sa.select(table).where(table.c.station_id.in_(sorted(station_ids))).order_by(table.c.station_id)
+    rows = tx.execute(query.with_for_update(read=True) if is_deciding else query).all()
     return {row.station_id: (row.time_received, _REPORT.decode(row.report)) for row in rows}
 
 

@@ -15,6 +15,7 @@ from stationmaster.hub.db import schema
 from stationmaster.hub.services import facts, mirror_lists, station_facts
 from stationmaster.model import groups, leadership, moments, protocol, rotation, sharing
 
+_OLD = datetime.timedelta(minutes=1)
 Reports = station_facts.Reports
 Lags = station_facts.Lags
 
@@ -74,12 +75,19 @@ def group_heads(tx: sa.Connection) -> facts.Rows:
     return list(heads.values())
 
 
-def view_group(tx: sa.Connection, now: datetime.datetime, head: sa.Row[Any], *, is_settled: bool = True) -> GroupView:
-    """The group of the station ``head``."""
+def view_group(
+    tx: sa.Connection,
+    now: datetime.datetime,
+    head: sa.Row[Any],
+    *,
+    is_settled: bool = True,
+    is_deciding: bool = False,
+) -> GroupView:
+    """The group of the station ``head``. ``is_deciding``: something is written in this transaction that rests on it."""
     members = mirror_lists.members(tx, head.hostname, head.compartment_id)
     group_id = groups.group_id(head.hostname, head.compartment_id)
     sources = mirror_lists.sources(tx, members)
-    reports = facts.last_reports(tx, [member.id for member in members])
+    reports = facts.last_reports(tx, [member.id for member in members], is_deciding=is_deciding)
     known = _known_generations(tx, [source.id for source in sources])
     unseen = _unseen(sources, reports, known, now)
     for source_id, generation in unseen:
@@ -101,7 +109,7 @@ def view_group(tx: sa.Connection, now: datetime.datetime, head: sa.Row[Any], *, 
             staging_seconds=station_facts.staging_seconds(source.id, reports),
             is_settled=is_settled,
             lease=lease_of(leases.get(source.id), now),
-            **_candidate(candidates.get(source.id), now),
+            **_candidate(candidates.get(source.id), known.get(source.id, {}), now),
         )
         for source in sources
     }
@@ -188,14 +196,22 @@ def _by_source(tx: sa.Connection, table: sa.Table, group_id: str) -> dict[str, s
     return {row.source_id: row for row in tx.execute(sa.select(table).where(table.c.group_id == group_id))}
 
 
-def _candidate(row: sa.Row[Any] | None, now: datetime.datetime) -> dict[str, Any]:
+def _candidate(
+    row: sa.Row[Any] | None, known: Mapping[str, rotation.Generation], now: datetime.datetime
+) -> dict[str, Any]:
     if row is None or row.generation is None:
         return {}
     return {
+        "is_candidate_old": is_old(known, row.generation, row.time_set),
         "candidate": row.generation,
         "candidate_seconds": station_facts.seconds(now, row.time_set),
         "lost_seconds": station_facts.seconds(now, row.time_lost) if row.time_lost is not None else 0.0,
     }
+
+
+def is_old(known: Mapping[str, rotation.Generation], generation: str, when: datetime.datetime) -> bool:
+    """Whether a generation was there long before it was found again: then somebody may be removing it."""
+    return generation in known and when - known[generation].time_first_seen > _OLD
 
 
 def _volumes(tx: sa.Connection, reports: Reports) -> dict[str, str]:

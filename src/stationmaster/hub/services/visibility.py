@@ -81,7 +81,10 @@ def plan_group(view: group_view.GroupView, now: datetime.datetime, rules: Rules)
         snapshot, change = known, candidates.plan_candidate(view, known, rules.limits)
         if change is not None:
             staged[source_id] = change
-            snapshot = dataclasses.replace(known, candidate=change.ruling.generation)
+        if change is not None and change.is_lost is None:
+            generation = change.ruling.generation
+            is_old = generation is not None and group_view.is_old(known.generations, generation, now)
+            snapshot = dataclasses.replace(known, candidate=generation, candidate_seconds=0.0, is_candidate_old=is_old)
         decision = visibility.decide(snapshot, rules.limits)
         following[source_id] = dataclasses.replace(snapshot, visible=decision.visible)
         if decision.verdict is not visibility.Verdict.KEEP:
@@ -139,7 +142,7 @@ def step_group(
     if not plan.is_empty:
 
         def work(tx: sa.Connection) -> tuple[group_view.GroupView, Plan]:
-            fresh = group_view.view_group(tx, now, head, is_settled=is_settled)
+            fresh = group_view.view_group(tx, now, head, is_settled=is_settled, is_deciding=True)
             made = plan_group(fresh, now, rules)
             apply_plan(tx, now, fresh, made)
             return fresh, made

@@ -71,7 +71,7 @@ def write_leases(
         )
         if tx.execute(table.update().where(same).values(values)).rowcount != 1:
             raise store.RaceError
-        if ruling.holder is not None and ruling.holder in stations:
+        if ruling.holder is not None and ruling.holder in stations and ruling.holder != row.station_id:
             _tell(tx, now, volume_id, stations[ruling.holder], ruling)
 
 

@@ -58,7 +58,7 @@ def hear(world: World, index: int) -> World:
     station, hub = world.stations[index], world.hub
     volume = world.volumes[station.volume]
     held = volume.held - {station.leaving}
-    report = Report(0, held, station.shown, station.run, station.token, volume.closed)
+    report = Report(0, held, station.shown, station.run, station.token, volume.closed and volume.closed + 1)
     hub = hub._replace(reports=_with(hub.reports, index, report))
     if is_settled(hub):
         if hub.lease.holder == index:
@@ -97,6 +97,7 @@ def decide(world: World) -> World:
     if decision.visible is not None and decision.visible != snapshot.visible:
         former = hub.visible.generation if hub.visible else None
         following = Shown(decision.visible.number, decision.visible.generation)
+        hub = hub._replace(known=hub.known | {following.generation})
         hub = hub._replace(visible=following, former=former if former != following.generation else hub.former)
     hub = _led(hub, snapshot)
     hub = _written(world, hub)
@@ -135,7 +136,13 @@ def wire(shown: Shown | None) -> protocol.Visible | None:
 
 
 def _changed(snapshot: rotation.Snapshot, hub: Hub) -> rotation.Snapshot:
-    return dataclasses.replace(snapshot, candidate=hub.candidate, visible=wire(hub.visible))
+    return dataclasses.replace(
+        snapshot,
+        candidate=hub.candidate,
+        visible=wire(hub.visible),
+        candidate_seconds=hub.candidate_age * UNIT,
+        is_candidate_old=hub.candidate in hub.known,
+    )
 
 
 def _snapshot(world: World) -> rotation.Snapshot:
@@ -148,6 +155,7 @@ def _snapshot(world: World) -> rotation.Snapshot:
         candidate=hub.candidate,
         candidate_seconds=hub.candidate_age * UNIT,
         lost_seconds=(hub.lost or 0) * UNIT,
+        is_candidate_old=hub.candidate in hub.known,
         lease=leadership.Lease(
             hub.lease.token,
             None if hub.lease.holder is None else _name(hub.lease.holder),

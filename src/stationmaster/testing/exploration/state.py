@@ -38,8 +38,10 @@ class Volume(NamedTuple):
 
 
 class Station(NamedTuple):
-    """A station. ``picked``: a removal that began under a token, and what it is to remove.
+    """A station.
 
+    ``picked``: a removal that began under a token, what it is to remove, and whether now is the time; ``was_frozen``:
+    since it began.
     ``age``: units since it sent the last heartbeat whose answer it got. ``ready``: units for which a balancer may still
     take it for ready. ``leaving``: held, and not reported any more.
     """
@@ -47,6 +49,7 @@ class Station(NamedTuple):
     volume: int
     is_up: bool = True
     is_frozen: bool = False
+    was_frozen: bool = False
     is_cut: bool = False
     is_deaf: bool = False
     is_slow: bool = False
@@ -63,7 +66,7 @@ class Station(NamedTuple):
     copies: tuple[str, ...] = ()
     run: Run = Run()
     ready: int = 0
-    picked: tuple[int, str] | None = None
+    picked: tuple[int, str, bool] | None = None
 
     @property
     def works(self) -> bool:
@@ -101,7 +104,7 @@ class Lag(NamedTuple):
 
 
 class Hub(NamedTuple):
-    """What the hub stores, and ``settling``: units since it began to listen."""
+    """What the hub stores, and ``settling``: units since it began to listen. ``known`` was visible at some time."""
 
     reports: tuple[Report, ...]
     lags: tuple[Lag | None, ...]
@@ -112,6 +115,7 @@ class Hub(NamedTuple):
     former: str | None = None
     candidate: str | None = None
     candidate_age: int = 0
+    known: frozenset[str] = frozenset()
     lost: int | None = None
     orphaned: int | None = None
     lease: Lease = Lease()
@@ -168,6 +172,7 @@ def first(volumes_of: tuple[int, ...], *, faults: int, releases: int, removals: 
         lags=tuple(None for _ in stations),
         writers=tuple(Lease() for _ in range(count)),
         visible=shown,
+        known=frozenset({"g0"}),
         lease=Lease(0, 1, 0),
         raised=FAR,
         copies=tuple(() for _ in stations),

@@ -118,20 +118,28 @@ def begin_removal(world: World, index: int) -> World | None:
     volume = world.volumes[station.volume]
     if not (station.works and holds_volume(station)) or station.writer <= volume.closed or station.picked:
         return None
+    going = sorted(one for one in volume.held - {max(volume.held)} if _may_go(station, volume, one))
+    return _with_station(world, index, station._replace(picked=(station.writer, going[0], False))) if going else None
+
+
+def _may_go(station: Station, volume: Volume, generation: str) -> bool:
     kept = station.retained | {one.generation for one in (station.shown, station.told, volume.record) if one}
-    going = sorted(volume.held - kept - {max(volume.held)})
-    return _with_station(world, index, station._replace(picked=(station.writer, going[0]))) if going else None
+    return holds_volume(station) and generation not in kept
 
 
 def _remove(world: World, index: int) -> World:
     station = world.stations[index]
     if station.picked is None:
         return world
-    token, generation = station.picked
+    token, generation, is_due = station.picked
+    if not is_due:
+        return _with_station(world, index, station._replace(picked=(token, generation, True)))
     volume = world.volumes[station.volume]
-    world = _with_station(world, index, station._replace(picked=None))
+    world = _with_station(world, index, station._replace(picked=None, was_frozen=False))
     if token <= volume.closed:
         return world  # closed meanwhile: there is no directory to rename into (R1)
+    if not station.was_frozen and not _may_go(station, volume, generation):
+        return world  # looked at again before the act; one that was frozen in between has looked already
     return _with_volume(world, station.volume, volume._replace(held=volume.held - {generation}))
 
 

@@ -144,7 +144,7 @@ def _happen(world: World, event: Event) -> World:
         begun = station_side.begin_removal(world, index)
         return (begun or world)._replace(removals=world.removals - 1)
     if name in {"release", "upstream goes back"}:
-        upstream = _ORDER[_ORDER.index(world.upstream) + (1 if name == "release" else -1)]
+        upstream = _ORDER[_ORDER.index(world.upstream) + 1] if name == "release" else _ORDER[0]
         hub = hub_side.ask(world.hub) if world.hub.is_up else world.hub
         return world._replace(upstream=upstream, hub=hub, releases=world.releases - 1)
     return _happen_to_hub(world, name)
@@ -164,6 +164,8 @@ def _happen_to_station(world: World, name: str, index: int) -> World:
     flag, value = _FLAGS[name]
     station = world.stations[index]
     station = Station(**{**station._asdict(), flag: value})
+    if name == "freeze":
+        station = station._replace(was_frozen=station.picked is not None)
     if name == "start":
         # What it remembers: what it was told and showed, and its tokens. Nothing was heard since it began.
         station = station._replace(age=FAR, lease=0, writer=0, copies=(), retained=frozenset(), picked=None)
