@@ -12,7 +12,6 @@ import dataclasses
 import datetime
 import os
 import socket  # noqa: TID251 - a connection that brings given bytes
-import tempfile  # noqa: TID251 - a place for the files that some parsers want
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from stationmaster.mirror import debindex, exchange, fileref, manifest, release,
 from stationmaster.mirror import upstream as upstreams
 from stationmaster.mirror import volume as volumes
 from stationmaster.model import errors, repo_options, response_file
-from stationmaster.testing import fuzz_generated, fuzz_upstreams
+from stationmaster.testing import fuzz_documents, fuzz_generated, fuzz_upstreams
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 OUR_ERRORS = (errors.StationmasterError, http_message.BrokenError)
@@ -111,12 +110,12 @@ def fuzz_keys(content: bytes) -> None:
 
 def fuzz_manifest(content: bytes) -> None:
     """Manifests and markers of a volume."""
-    path = _scratch() / "manifest.jsonl"
+    path = fuzz_documents.scratch() / "manifest.jsonl"
     path.write_bytes(content)
     manifest.read_header(path)
     with contextlib.suppress(*OUR_ERRORS):
         list(manifest.read_plain(path))
-    control = _scratch() / "volume" / ".stationmaster"
+    control = fuzz_documents.scratch() / "volume" / ".stationmaster"
     control.mkdir(parents=True, exist_ok=True)
     (control / "volume.json").write_bytes(content)
     volumes.open_volume(files.Files(), control.parent)
@@ -145,7 +144,7 @@ def fuzz_headers(content: bytes) -> None:
 
 def fuzz_unpack(content: bytes) -> None:
     """Compressed files; what they unpack to is bounded by their size."""
-    path = _scratch() / ("packed.lzma" if content[:1] == b"]" else "packed")
+    path = fuzz_documents.scratch() / ("packed.lzma" if content[:1] == b"]" else "packed")
     path.write_bytes(content)
     for _ in unpack.unpacked_blocks(path, stated_size=1 << 22):
         pass
@@ -195,7 +194,6 @@ class _Bytes(socket.socket):
 
 SIGNED_TEXT = b"Suite: stable\nDate: Thu, 01 Jan 2026 00:00:00 UTC\nSHA256:\n " + b"0" * 64 + b" 3 main/x\n"
 _KEYS: list[trust.Keyring] = []
-_SCRATCH: list[Path] = []
 
 
 def _keyring() -> trust.Keyring:
@@ -205,13 +203,6 @@ def _keyring() -> trust.Keyring:
         assert found is not None
         _KEYS.append(found)
     return _KEYS[0]
-
-
-def _scratch() -> Path:
-    if not _SCRATCH:
-        memory = Path("/dev/shm")  # noqa: S108 - a private directory is made in it
-        _SCRATCH.append(Path(tempfile.mkdtemp(prefix="sm-fuzz-", dir=memory if memory.is_dir() else None)))
-    return _SCRATCH[0]
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = (
