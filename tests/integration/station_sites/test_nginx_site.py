@@ -29,6 +29,7 @@ from stationmaster.testing.sites import FORMER, GENERATION, SOURCE
 
 CLIENT = "127.0.0.2"
 BALANCER = "127.0.0.9"
+PEER = "ocid1.osmhmanagementstation.oc1..b78d34fdcb084de207eba7b0705c0a1c1d063398"
 PINNED = f"/g/{SOURCE}/{GENERATION}"
 
 
@@ -369,13 +370,13 @@ def test_peers_read_trees_by_their_certificate(place: sites.Place, doors: engine
     """ADR 14: a certificate of the hub that names a station of the group; nothing else opens trees, and only those."""
     ours, others = (Authority.load(*make_authority("CA", now())) for _ in range(2))
     mine = make_member(place.state, ours, "ocid1.station.a")
-    wanted = place.nginx_spec(certificate=mine, authority=mine.chain, peers=("ocid1.station.b",))
+    wanted = place.nginx_spec(certificate=mine, authority=mine.chain, peers=(PEER,))
     assert program.NginxSite(wanted, doors).keep(wanted).problem is None
     makers = {
-        "peer": (ours, "ocid1.station.b"),
+        "peer": (ours, PEER),
         "stranger": (ours, "ocid1.station.c"),
         "hub": (ours, ""),
-        "forged": (others, "ocid1.station.b"),
+        "forged": (others, PEER),
     }
     shown = {}
     for name, (authority, holder) in makers.items():
