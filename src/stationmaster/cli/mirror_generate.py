@@ -37,7 +37,8 @@ _DEST = click.option(
 @click.option(
     "--frozen", default="", metavar="VERSION", help="Make it once; it stays as it is, whatever upstream does."
 )
-@click.option("--signing-key", required=True, type=_FILE, help="OpenPGP secret key that signs; see `mirror new-key`.")
+@click.option("--signing-key", type=_FILE, help="OpenPGP secret key that signs; see `mirror new-key`.")
+@click.option("--dry-run", is_flag=True, help="Print what would be kept, as `mirror manifest` does; change nothing.")
 @click.option("--allow-empty", is_flag=True, help="Accept a choice that selects nothing.")
 @click.option(
     "--chosen-at", type=click.DateTime(["%Y-%m-%dT%H:%M:%SZ"]),
@@ -45,7 +46,7 @@ _DEST = click.option(
 )  # fmt: skip
 @click.option("--again", is_flag=True, help="Make it anew although nothing changed: when its metadata was damaged.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def generate(dest: Path, *, as_json: bool, signing_key: Path, again: bool, **options: Any) -> int:
+def generate(dest: Path, *, as_json: bool, dry_run: bool, again: bool, **options: Any) -> int:
     """Make a source of part of what the volume holds: filtered, listed, the newest, or frozen.
 
     Nothing is downloaded and no package is copied: they are linked from the pool. Modules, groups and advisories are
@@ -73,7 +74,11 @@ def generate(dest: Path, *, as_json: bool, signing_key: Path, again: bool, **opt
     from stationmaster.mirror.generate import generator, secretkey, signing
     from stationmaster.model import errors
 
-    wanted = _recipe(options)
+    wanted, signing_key = _recipe(options), options["signing_key"]
+    if dry_run:
+        return _preview(dest, wanted, as_json=as_json)
+    if signing_key is None:
+        raise click.UsageError("What is generated is signed: give --signing-key, or --dry-run to see what is kept.")
     try:
         signer = signing.Signer(secretkey.load_secret_key(_read_private(signing_key)))
         place = volume.open_volume(files.Files(), dest)
@@ -152,6 +157,29 @@ def _recipe(options: dict[str, Any]) -> recipe.Recipe:
         )
     except errors.CallerError as exc:
         raise click.UsageError(str(exc)) from exc
+
+
+def _preview(dest: Path, wanted: recipe.Recipe, *, as_json: bool) -> int:
+    from stationmaster.host import files
+    from stationmaster.mirror import volume
+    from stationmaster.mirror.generate import listing, repositories
+
+    place = volume.open_volume(files.Files(), dest)
+    inputs = [listing.find_input(place, one, number) for number, one in enumerate(wanted.inputs)]
+    found = repositories.choose(inputs, wanted)
+    if as_json:
+        _print_json({
+            "name": wanted.name, "state": "PENDING", "packages": len(found.chosen.kept), "kept": found.lines(),
+            "inputs": [f"{one.name}@{one.header.generation}" for one in inputs],
+            "warnings": list(found.chosen.warnings), "error": None,
+        })  # fmt: skip
+        return 0
+    for line in found.lines():
+        click.echo(line)
+    for warning in found.chosen.warnings:
+        click.echo(f"warning: {wanted.name}: {warning}", err=True)
+    click.echo(f"{len(found.chosen.kept)} packages of {len(found.offered)} would be kept.", err=True)
+    return 0
 
 
 def _tell(name: str, progress: outcome.Progress) -> None:

@@ -273,6 +273,19 @@ def test_a_list_and_a_saved_manifest(mirrored: Any, dnf: Callable[..., Dnf], run
     assert packages_of(dnf("again")) == {"plain-2.0", "third-1.0"}
 
 
+def test_a_preview_changes_nothing(mirrored: Any, run: Any) -> None:
+    options = ("--dest", mirrored[0], "--from", "el", "--name", "seen", "--include", "plain", "absent", "--newest", "1")
+    shown = run(*COMMAND, "generate", *options, "--dry-run")
+    assert [line.partition("@")[0] for line in shown.splitlines()] == ["plain-0:10.0-1.noarch"]
+    found = json.loads(run(*COMMAND, "generate", *options, "--dry-run", "--json"))
+    assert (found["state"], found["packages"], found["kept"]) == ("PENDING", 1, shown.splitlines())
+    assert found["warnings"] == ["The include filter 'absent' matches nothing."]
+    assert not (mirrored[0] / "published/seen").exists()
+    assert not (mirrored[0] / "generations/seen").exists()
+    generate(mirrored, "seen", "--include", "plain", "--newest", "1")
+    assert run(*COMMAND, "manifest", "--dest", mirrored[0], "--name", "seen") == shown
+
+
 def test_it_installs(mirrored: Any, dnf: Callable[..., Dnf], tmp_path: Path) -> None:
     generate(mirrored, "some-more", "--include", "plain", "module:app")
     call = dnf("some-more")
@@ -301,6 +314,7 @@ def test_usage_and_refusals(mirrored: Any, tmp_path: Path) -> None:
         (["--signing-key", key, "--newest", "2", "--manifest", tmp_path / "list"], "no line of a manifest"),
         (["--signing-key", tmp_path / "open"], "chmod 600"),
         (["--signing-key", tmp_path / "absent"], "Cannot read"),
+        ([], "give --signing-key"),
         (["--signing-key", key, "--from", "el"], "named once"),
     ):
         done = subprocess.run(list(map(str, base + options)), capture_output=True, text=True, check=False)

@@ -78,7 +78,13 @@ def index_of(shown: Mapping[str, bytes], path: str = "dists/stable/main/binary-a
 
 def test_stanzas_stay_and_everything_is_listed(make: Make, signer: signing.Signer) -> None:
     bench = make(simulated_upstream.Site())
-    until = {"Valid-Until": "Sat, 01 Jan 2050 00:00:00 UTC", "Signed-By": "ABC", "Origin": "Lab"}
+    until = {
+        "Architectures": "all amd64 arm64",
+        "Components": "main updates/main contrib",
+        "Valid-Until": "Sat, 01 Jan 2050 00:00:00 UTC",
+        "Signed-By": "ABC",
+        "Origin": "Lab",
+    }
     sync(bench, "src", archive({"a_1.9": b"1", "a_1.10": b"2", "b_1:1": b"3"}, **until))
     result = generate(bench, signer, "src", include=("a",), newest=1)
     assert (result.error, result.packages) == (None, 1)
@@ -90,6 +96,7 @@ def test_stanzas_stay_and_everything_is_listed(make: Make, signer: signing.Signe
     parsed = release.parse_release(plain, what="t")
     assert parsed.is_by_hash
     assert (parsed.fields["origin"], parsed.fields["date"]) == ("Lab", "Tue, 14 Nov 2023 22:13:20 GMT")
+    assert (parsed.fields["components"], parsed.fields["architectures"]) == ("main updates/main", "amd64")
     assert not {"valid-until", "signed-by"} & set(parsed.fields)
     for path, listed in parsed.files.items():
         content = shown.get(f"dists/stable/{path}", index_of(shown).encode())

@@ -17,8 +17,8 @@ from pathlib import Path
 from stationmaster.mirror import debindex, fileref, release, upstream
 from stationmaster.mirror.generate import debinput, draft, packages, packed, selection, signing
 
-_KEPT_FIELDS = ("Origin", "Label", "Suite", "Version", "Codename", "Changelogs", "NotAutomatic",
-                "ButAutomaticUpgrades", "Components", "Architectures", "Description")  # fmt: skip
+_KEPT_FIELDS = ("Origin", "Label", "Suite", "Version", "Codename", "Changelogs", "NotAutomatic", "ButAutomaticUpgrades",
+                "Components", "Architectures", "No-Support-for-Architecture-all", "Description")  # fmt: skip
 _FILENAME = re.compile(rb"^(Filename:[ \t]*).*$", re.MULTILINE | re.IGNORECASE)
 _DIRECTORY = re.compile(rb"^(Directory:[ \t]*).*$", re.MULTILINE | re.IGNORECASE)
 _PARSERS = {"Packages": debindex.parse_packages, "Sources": debindex.parse_sources}
@@ -134,25 +134,35 @@ class DebWriter:
         return ("\n".join(lines) + "\n").encode()
 
     def _field(self, suite: str, name: str) -> str:
-        """The first input's word; components and architectures are those of all inputs that lie in the suite."""
+        """The first input's word; of components and architectures those of any input that the suite has indexes of."""
         found = [one for source in self._inputs if (one := _value(source.releases.get(suite), name))]
         if name not in ("Components", "Architectures"):
             return found[0] if found else ""
-        return " ".join(dict.fromkeys(word for value in found for word in value.split()))
+        present = self._present([suite])[name == "Architectures"]
+        words = dict.fromkeys(word for value in found for word in value.split())
+        # A security archive calls "updates/main" what lies in main; a flat repository has no indexes to tell by.
+        return " ".join(word for word in words if not any(present) or word.rpartition("/")[2] in present)
 
     def _selection(self, suites: Sequence[str]) -> str:
-        """As a mirror of the result would say it, so that copies of a generation have its name."""
+        """As a mirror of the result would say it, so that copies of a generation have its name.
+
+        "all" comes along with any other architecture (debindex), and is not asked for then.
+        """
         wanted = [suite.removeprefix("dists/").removesuffix("/") if suite.startswith("dists/") else suite or "./"
                   for suite in suites]  # fmt: skip
+        components, architectures = self._present(suites)
+        named = architectures if architectures <= {"all", "source"} else architectures - {"all"}
+        return "\n".join(" ".join(sorted(line)) for line in (wanted, components, named))
+
+    def _present(self, suites: Sequence[str]) -> tuple[set[str], set[str]]:
+        """The components and architectures of which some index is written; none for flat repositories."""
         components, architectures = set[str](), set[str]()
         for suite, path in self._first_by_place():
-            directory = path.rpartition("/")[0]
-            component, _, last = directory.rpartition("/")
-            if component and suite:
+            component, _, last = path.rpartition("/")[0].rpartition("/")
+            if suite in suites and component and last != "i18n":
                 components.add(component)
                 architectures.add(last.removeprefix("binary-"))
-        lines = (sorted(wanted), sorted(components - {""}), sorted(architectures - {"i18n"}))
-        return "\n".join(" ".join(line) for line in lines)
+        return components, architectures
 
     def _warnings(self) -> tuple[str, ...]:
         rest = sorted({name for source in self._inputs for name in source.rest})

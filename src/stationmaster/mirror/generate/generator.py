@@ -146,14 +146,15 @@ class _Run:
         inputs = self._inputs()
         self._require_room(inputs)
         former = catalog.newest_header(self._volume, self._name)
+        choosing = repositories.choose(inputs, self._wanted)
         place = draft.make_place(self._volume, self._files, self._name)
         order = draft.Order(self._files, place, self._date(inputs, former))
-        made = repositories.make_draft(order, inputs, self._wanted, self._signer)
-        self._warnings = (*made.chosen.warnings, *made.draft.warnings)
-        held = catalog.find_header(self._volume, self._name, made.draft.root.generation)
+        made = choosing.write(order, self._signer)
+        self._warnings = (*choosing.chosen.warnings, *made.warnings)
+        held = catalog.find_header(self._volume, self._name, made.root.generation)
         if held is not None:
             return self._held(held)
-        staged = staging.Stager(self._files, self._volume, self._name, made.draft).stage()
+        staged = staging.Stager(self._files, self._volume, self._name, made).stage()
         record.write_record(self._files, staged.directory, self._record(inputs))
         return staged
 

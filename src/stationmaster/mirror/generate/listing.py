@@ -27,4 +27,4 @@ def manifest_lines(place: volumes.Volume, wanted: recipe.Input) -> list[str]:
     """``IDENTITY@ALGORITHM:DIGEST`` of each package."""
     found = find_input(place, wanted)
     source = rpminput.RpmInput(found) if found.header.format == "rpm" else debinput.DebInput(found)
-    return sorted({f"{package.identity}@{package.checksum}" for package in source.read_packages()})
+    return sorted({package.manifest_line for package in source.read_packages()})

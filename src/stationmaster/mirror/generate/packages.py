@@ -36,6 +36,11 @@ class Package(msgspec.Struct, frozen=True, gc=False):
         return f"{self.name}_{self.version}_{self.architecture}"
 
     @property
+    def manifest_line(self) -> str:
+        """The package in a saved manifest: its identity and digest."""
+        return f"{self.identity}@{self.checksum}"
+
+    @property
     def full_version(self) -> str:
         """What versions are compared by."""
         return f"{self.epoch}:{self.version}-{self.release}" if self.is_rpm else self.version

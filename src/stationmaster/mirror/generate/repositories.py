@@ -3,47 +3,68 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from stationmaster.mirror.generate import debinput, debwriter, draft, recipe, rpminput, rpmwriter, selection, signing
+from stationmaster.mirror.generate import (
+    debinput,
+    debwriter,
+    draft,
+    packages,
+    recipe,
+    rpminput,
+    rpmwriter,
+    selection,
+    signing,
+)
 from stationmaster.model import errors
 
 
 @dataclasses.dataclass(frozen=True)
-class Made:
-    """A draft, and how many packages it names."""
+class Choosing:
+    """What was offered and chosen; ``write`` makes the draft of it."""
 
-    draft: draft.Draft
+    offered: Sequence[packages.Package]
     chosen: selection.Selection
+    write: Callable[[draft.Order, signing.Signer], draft.Draft]
+
+    def lines(self) -> list[str]:
+        """The chosen packages as a manifest names them."""
+        return sorted({self.offered[index].manifest_line for index in self.chosen.kept})
 
 
-def make_draft(
-    order: draft.Order, inputs: Sequence[draft.Input], wanted: recipe.Recipe, signer: signing.Signer
-) -> Made:
-    """Read the inputs, choose, write. CallerError when the recipe does not fit what is there."""
+def choose(inputs: Sequence[draft.Input], wanted: recipe.Recipe) -> Choosing:
+    """Read the inputs, and choose. CallerError when the recipe does not fit what is there."""
     formats = {one.header.format for one in inputs}
     if len(formats) > 1:
         raise errors.CallerError(
             f"{wanted.name} cannot be generated from RPM and DEB sources together.", hint="Name inputs of one format."
         )
-    return _make_rpm(order, inputs, wanted, signer) if formats == {"rpm"} else _make_deb(order, inputs, wanted, signer)
+    found = _choose_rpm(inputs, wanted) if formats == {"rpm"} else _choose_deb(inputs, wanted)
+    _require_sense(wanted, found.chosen)
+    return found
 
 
-def _make_rpm(order: draft.Order, inputs: Sequence[draft.Input], wanted: recipe.Recipe, signer: signing.Signer) -> Made:
+def _choose_rpm(inputs: Sequence[draft.Input], wanted: recipe.Recipe) -> Choosing:
     sources = [rpminput.RpmInput(one) for one in inputs]
     offered = [package for source in sources for package in source.read_packages()]
     documents = rpminput.read_documents(sources)
     chosen = selection.select(offered, documents.streams, rpminput.read_groups(sources), wanted.choice)
-    _require_sense(wanted, chosen)
-    return Made(rpmwriter.RpmWriter(order, sources, offered, documents, chosen).write(signer), chosen)
+
+    def write(order: draft.Order, signer: signing.Signer) -> draft.Draft:
+        return rpmwriter.RpmWriter(order, sources, offered, documents, chosen).write(signer)
+
+    return Choosing(offered, chosen, write)
 
 
-def _make_deb(order: draft.Order, inputs: Sequence[draft.Input], wanted: recipe.Recipe, signer: signing.Signer) -> Made:
+def _choose_deb(inputs: Sequence[draft.Input], wanted: recipe.Recipe) -> Choosing:
     sources = [debinput.DebInput(one) for one in inputs]
     offered = [package for source in sources for package in source.read_packages()]
     chosen = selection.select(offered, (), {}, wanted.choice)
-    _require_sense(wanted, chosen)
-    return Made(debwriter.DebWriter(order, sources, offered, chosen).write(signer), chosen)
+
+    def write(order: draft.Order, signer: signing.Signer) -> draft.Draft:
+        return debwriter.DebWriter(order, sources, offered, chosen).write(signer)
+
+    return Choosing(offered, chosen, write)
 
 
 def _require_sense(wanted: recipe.Recipe, chosen: selection.Selection) -> None:
