@@ -181,7 +181,8 @@ def test_a_frozen_version_stays(make: Make, signer: signing.Signer) -> None:
     bench.sync(policy=outcome.SyncPolicy(allow_shrink=True))
     again = generate(bench, signer, wanted(frozen="1"))
     assert (again.state, again.generation) == (outcome.State.UNCHANGED, first.generation)
-    for order in (wanted(frozen="2"), wanted(), wanted(frozen="1", include=["bash"])):
+    other = wanted("new", "src", "other", frozen="1")
+    for order in (wanted(frozen="2"), wanted(), wanted(frozen="1", include=["bash"]), other):
         refused = generate(bench, signer, order)
         assert refused.error is not None
         assert refused.error.code == "VersionFrozen"

@@ -134,7 +134,9 @@ class _Run:
 
     def _require_same_version(self, made: recipe.Recipe) -> None:
         """A frozen version stays what it is, whatever upstream does, and says so when something else is wanted."""
-        if made.frozen != self._wanted.frozen or made.choice != self._wanted.choice:
+        wanted = self._wanted
+        is_same_choice = made.frozen == wanted.frozen and made.choice == wanted.choice
+        if not is_same_choice or [one.name for one in made.inputs] != [one.name for one in wanted.inputs]:
             raise errors.ConflictError(
                 f"{self._name} is frozen as version {made.frozen}, and stays what it is.",
                 hint="Give another version a name of its own.",
