@@ -12,6 +12,7 @@ from stationmaster.hub.api.wire import sources as wire
 from stationmaster.model import addresses, errors, protocol, repo_options, upstream_access
 
 Columns = dict[str, Any]
+_USERINFO = re.compile(r"//[^/]*@")  # whatever is wrong with an address, a password in it is not shown
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -77,13 +78,13 @@ def repo_id(kind: common.SourceType, name: str, now: datetime.datetime) -> str:
 
 def require_url(text: str, *, field: str) -> str:
     """An http or https address without credentials, query or fragment; a trailing slash goes (OSMH rule 89)."""
-    wrong = f"{field} is {text[:200]!r}, which is no address of a repository"
+    wrong = f"{field} is {_USERINFO.sub('//', text)[:200]!r}, which is no address of a repository"
     hint = "Give an http or https address, for example https://repo.example.com/ol9/x86_64."
     try:
         parsed = urllib.parse.urlsplit(text.strip())
         is_usable = parsed.scheme in ("http", "https") and bool(parsed.hostname) and parsed.port != 0
     except ValueError as exc:
-        raise errors.CallerError(f"{wrong}: {exc}.", hint=hint) from exc
+        raise errors.CallerError(f"{wrong}: host or port cannot be read.", hint=hint) from exc
     if not is_usable or not text.strip().isprintable() or " " in text.strip() or len(text) > 2000:
         raise errors.CallerError(f"{wrong}.", hint=hint)
     if parsed.username is not None or parsed.password is not None:
