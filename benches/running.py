@@ -8,6 +8,7 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -37,21 +38,22 @@ class Run:
         return json.loads(self.stdout)  # type: ignore[no-any-return]
 
 
-def timed(arguments: Sequence[str | Path], *, environment: Mapping[str, str] | None = None) -> Run:
-    """Run to the end, with a bound; a failure ends the bench."""
-    started = time.perf_counter()
-    with subprocess.Popen(
-        ["timeout", str(_LONGEST_SECONDS), *(str(one) for one in arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**os.environ, **(environment or {})},
-    ) as process:  # fmt: skip
-        assert process.stdout is not None
-        stdout = process.stdout.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-    wall = time.perf_counter() - started
-    if process.returncode:
-        raise SystemExit(f"{' '.join(str(one) for one in arguments)} failed: {stdout[-1500:]}")
-    return Run(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, stdout)
+def timed(arguments: Sequence[str | Path]) -> Run:
+    """Run to the end, with a bound; a failure ends the bench.
+
+    GNU time stands between: a child begins with the peak memory of whoever started it, and this process is large.
+    """
+    with tempfile.NamedTemporaryFile("r") as account:
+        measured = ["/usr/bin/time", "-q", "-o", account.name, "-f", "%U %S %M", "timeout", str(_LONGEST_SECONDS)]
+        started = time.perf_counter()
+        done = subprocess.run(
+            [*measured, *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False
+        )
+        wall = time.perf_counter() - started
+        if done.returncode:
+            raise SystemExit(f"{' '.join(str(one) for one in arguments)} failed: {done.stdout[-1500:]}")
+        user, system, peak = account.read().split()
+    return Run(wall, float(user) + float(system), int(peak) * 1024, done.stdout)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 from stationmaster.host import clock as clocks
 
 _FIRST = 2
-_LOOK_SECONDS = 0.01
+_LOOK_SECONDS = 0.05
 _BUSY_SHARE = 0.7
 _Job = TypeVar("_Job")
 
