@@ -6,17 +6,6 @@ from stationmaster.testing import fuzz_generated, fuzz_upstreams
 from stationmaster.testing import fuzz_targets as targets
 from stationmaster.testing import simulated_repositories as repositories
 
-_METALINK = (
-    b'<metalink xmlns="http://www.metalinker.org/"><files><file name="repomd.xml"><size>5</size><verification>'
-    b'<hash type="sha256">' + b"0" * 64 + b"</hash></verification><resources>"
-    b'<url protocol="http" type="http" preference="9">http://a.example/x/repodata/repomd.xml</url>'
-    b"</resources></file></files></metalink>"
-)
-_COMPS = (
-    b"<comps><group><id>lab</id><name>L</name><packagelist><packagereq>a</packagereq>"
-    b"<packagereq>b</packagereq></packagelist></group></comps>"
-)
-
 
 def plain_seeds() -> dict[str, list[bytes]]:
     """Contents by target; those that need a signature lie in fuzz/inputs."""
@@ -81,25 +70,3 @@ def _response_file() -> bytes:
         b"ManagementAgentInstallKey = abc\nService.plugin.osmh.download = true\nGatewayServerHost = lb.example.com\n"
         b"GatewayServerPort = 16080\nStationmaster.HubUrl = https://hub.example.com:8443\n# a comment\n"
     )
-
-
-def _documents() -> dict[str, list[bytes]]:
-    """What fuzz_documents reads."""
-    package = '<package name="a" version="1" release="1" epoch="0" arch="x"><filename>a.rpm</filename></package>'
-    module = (
-        '---\ndocument: modulemd-stream\nversion: 2\ndata: {name: lab, stream: "1", version: 1, context: a, arch: x,\n'
-        "  artifacts: {rpms: [a-0:1-1.x, bb-0:1-1.x]}, profiles: {common: {rpms: [a]}}}\n...\n"
-    )
-    return {
-        "mirrorlist": [b"# comment\nhttp://a.example/x/\nhttps://b.example/\n"],
-        "metalink": [_METALINK],
-        "credentials": [b"username=a\npassword=b\n", b"user:secret@h/x"],
-        "comps": [_COMPS],
-        "updateinfo": [
-            f'<updates><update type="security"><id>A</id><pkglist><collection><name>c</name>{package}'
-            f"{package.replace('a.rpm', 'bb.rpm')}</collection></pkglist></update></updates>".encode()
-        ],
-        "modules": [module.encode()],
-        "filters": [b"kernel*", b"openssl >= 3.0 < 3.2", b"module:postgresql:15/server", b"# list\na-1-1.x\n"],
-        "rpm_file": [b"\xed\xab\xee\xdb\x03\x00" + b"\x00" * 90 + b"\x8e\xad\xe8\x01" + b"\x00" * 12],
-    }

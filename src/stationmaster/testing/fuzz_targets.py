@@ -20,7 +20,7 @@ from stationmaster.mirror import debindex, exchange, fileref, manifest, release,
 from stationmaster.mirror import upstream as upstreams
 from stationmaster.mirror import volume as volumes
 from stationmaster.model import errors, repo_options, response_file
-from stationmaster.testing import fuzz_documents, fuzz_generated, fuzz_upstreams
+from stationmaster.testing import fuzz_generated, fuzz_upstreams
 
 NOW = datetime.datetime(2026, 1, 2, tzinfo=datetime.UTC)
 OUR_ERRORS = (errors.StationmasterError, http_message.BrokenError)
@@ -110,12 +110,12 @@ def fuzz_keys(content: bytes) -> None:
 
 def fuzz_manifest(content: bytes) -> None:
     """Manifests and markers of a volume."""
-    path = fuzz_documents.scratch() / "manifest.jsonl"
+    path = fuzz_upstreams.scratch() / "manifest.jsonl"
     path.write_bytes(content)
     manifest.read_header(path)
     with contextlib.suppress(*OUR_ERRORS):
         list(manifest.read_plain(path))
-    control = fuzz_documents.scratch() / "volume" / ".stationmaster"
+    control = fuzz_upstreams.scratch() / "volume" / ".stationmaster"
     control.mkdir(parents=True, exist_ok=True)
     (control / "volume.json").write_bytes(content)
     volumes.open_volume(files.Files(), control.parent)
@@ -144,7 +144,7 @@ def fuzz_headers(content: bytes) -> None:
 
 def fuzz_unpack(content: bytes) -> None:
     """Compressed files; what they unpack to is bounded by their size."""
-    path = fuzz_documents.scratch() / ("packed.lzma" if content[:1] == b"]" else "packed")
+    path = fuzz_upstreams.scratch() / ("packed.lzma" if content[:1] == b"]" else "packed")
     path.write_bytes(content)
     for _ in unpack.unpacked_blocks(path, stated_size=1 << 22):
         pass

@@ -37,7 +37,7 @@ def fuzz_mirrorlist(content: bytes) -> None:
 
 def fuzz_zchunk(content: bytes) -> None:
     """Files in zchunk: bounded by what they state."""
-    path = _scratch() / "packed.zck"
+    path = scratch() / "packed.zck"
     path.write_bytes(zchunk.MAGIC + content.removeprefix(zchunk.MAGIC))
     for block in unpack.unpacked_blocks(path, stated_size=1 << 20):
         assert len(block) <= 1 << 20
@@ -45,7 +45,7 @@ def fuzz_zchunk(content: bytes) -> None:
 
 def fuzz_rpm_file(content: bytes) -> None:
     """Packages: nothing that the key did not sign is believed, and nothing else is raised."""
-    path = _scratch() / "package.rpm"
+    path = scratch() / "package.rpm"
     path.write_bytes(content)
     with contextlib.suppress(rpmfile.UnsignedError):
         rpmfile.require_signed(path, _keyring())
@@ -63,7 +63,8 @@ def fuzz_access_lines(content: bytes) -> None:
         assert again.password == upstream_access.MASK
 
 
-def _scratch() -> Path:
+def scratch() -> Path:
+    """A private directory in memory."""
     if not _SCRATCH:
         memory = Path("/dev/shm")  # noqa: S108 - a private directory is made in it
         _SCRATCH.append(Path(tempfile.mkdtemp(prefix="sm-fuzz-", dir=memory if memory.is_dir() else None)))
