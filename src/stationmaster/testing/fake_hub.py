@@ -136,7 +136,7 @@ class FakeHub:
                     source_id=source.source_id, number=number, generation=newest.generation
                 )
 
-    def _sign(self, request: protocol.CertificateRequest) -> protocol.CertificateAnswer:
+    def _sign(self, request: protocol.CertificateRequest, holder: str = STATION) -> protocol.CertificateAnswer:
         assert self.desired is not None  # noqa: S101 - a test that asks before has a mistake
         self.certificates += 1
         asked = x509.load_pem_x509_csr(request.request.encode())
@@ -151,7 +151,7 @@ class FakeHub:
                 x509.Name(
                     [
                         x509.NameAttribute(oid.NameOID.COMMON_NAME, "stationmaster"),
-                        x509.NameAttribute(oid.NameOID.USER_ID, STATION),
+                        x509.NameAttribute(oid.NameOID.USER_ID, holder),
                     ]
                 )
             )
