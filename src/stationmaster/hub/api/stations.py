@@ -12,7 +12,7 @@ from stationmaster.hub.api.call import Answer, Call, accepted, empty, etag_of, r
 from stationmaster.hub.api.routes import OSMH, Route
 from stationmaster.hub.api.wire import stations as wire
 from stationmaster.hub.db import schema
-from stationmaster.hub.services import station_views, station_work, stations
+from stationmaster.hub.services import departures, station_views, station_work, stations
 from stationmaster.model import addresses
 
 
@@ -48,19 +48,24 @@ def update_station(call: Call, tx: sa.Connection) -> Answer:
     """UpdateManagementStation."""
     row = _matching(call, tx)
     details = call.body(wire.UpdateManagementStationDetails)
+    if details.hostname is not None and addresses.canonical_host(details.hostname) != row.hostname_key:
+        departures.warn(tx, call.now, call.actor, call.hub, row)
     return _shown(call, tx, stations.update(tx, call.now, call.actor, row, details, call.prepared))
 
 
 def delete_station(call: Call, tx: sa.Connection) -> Answer:
-    """DeleteManagementStation."""
-    stations.delete(tx, call.now, call.actor, _matching(call, tx))
+    """DeleteManagementStation: DELETING first, while its peers lack what only it holds."""
+    departures.delete(tx, call.now, call.actor, call.hub, _matching(call, tx))
     return empty()
 
 
 def change_compartment(call: Call, tx: sa.Connection) -> Answer:
     """ChangeManagementStationCompartment."""
     details = call.body(wire.ChangeCompartmentDetails)
-    stations.move(tx, call.now, call.actor, _matching(call, tx), details.compartment_id)
+    row = _matching(call, tx)
+    if details.compartment_id != row.compartment_id:
+        departures.warn(tx, call.now, call.actor, call.hub, row)
+    stations.move(tx, call.now, call.actor, row, details.compartment_id)
     return empty(200)
 
 

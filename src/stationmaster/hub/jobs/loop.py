@@ -19,6 +19,7 @@ from stationmaster.hub import context, logs, measures
 from stationmaster.hub.api import retry_tokens
 from stationmaster.hub.jobs import silence, station_health
 from stationmaster.hub.services import (
+    departures,
     group_view,
     job_runs,
     leaving,
@@ -62,6 +63,8 @@ class Scheduler:
         view = visibility.step_group(self._hub, now, head, is_settled=is_settled)
         station_health.tell_changes(self._hub, now, view)
         syncs.follow_open(self._hub, now, head, view)
+        if any(member.lifecycle_state == departures.DELETING for member in view.members):
+            self._hub.store.transact(lambda tx: departures.finish(tx, now, self._hub, view))
         station_refresh.follow_open(self._hub, now, view)
 
     def _keep_house(self, now: datetime.datetime) -> None:

@@ -112,6 +112,8 @@ def _hindrance(member: sa.Row[Any], station: rotation.Station, limits: rotation.
         return "Its volume cannot be used."
     if not station.is_writable:
         return "Its volume cannot be written."
+    if member.lifecycle_state != "ACTIVE":
+        return "It is being deleted."
     return "It is being drained." if member.is_draining else ""
 
 

@@ -93,9 +93,14 @@ def move(tx: sa.Connection, now: datetime.datetime, actor: events.Actor, row: An
     return new
 
 
-def delete(tx: sa.Connection, now: datetime.datetime, actor: events.Actor, row: Any) -> None:
-    """Gone, with its own profile; refused while other profiles or instances refer to it (OSMH rule 17)."""
+def require_deletable(tx: sa.Connection, row: Any) -> None:
+    """Refused while other profiles or instances refer to it (OSMH rule 17)."""
     references.require_station_unused(tx, row)
+
+
+def delete(tx: sa.Connection, now: datetime.datetime, actor: events.Actor, row: Any) -> None:
+    """Gone, with its own profile; refused while something refers to it."""
+    require_deletable(tx, row)
     table = schema.managed_instances
     tx.execute(
         table.update()
