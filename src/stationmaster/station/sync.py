@@ -18,6 +18,7 @@ from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
 from stationmaster.mirror import engine, exchange, limits, outcome, volume
+from stationmaster.mirror import source as mirror_source
 from stationmaster.model import errors, protocol
 from stationmaster.station import account, background, memory, orders, peers, steps, upstreams
 from stationmaster.station import board as boards
@@ -106,7 +107,7 @@ class Syncs:
         machine = engine.Engine(self._doors.files, http, self._doors.clock)
 
         def sync() -> outcome.SyncOutcome:
-            with upstreams.opened(source, upstreams.engine_source(source, ""), http) as (door, warnings):
+            with upstreams.opened(source, self._engine_source(source), http) as (door, warnings):
                 ended = self._sync(machine.through(door), source, told, permission, token=step.token)
             return dataclasses.replace(ended, warnings=(*warnings, *ended.warnings))
 
@@ -146,16 +147,19 @@ class Syncs:
         expected: str | None = None,
         token: int = 0,
     ) -> outcome.SyncOutcome:
-        keys = self._board.read().keys.get(source.source_id)
         return machine.sync(
             self._doors.open_volume(),
-            upstreams.engine_source(source, keys.armored if keys else "", url=url),
+            self._engine_source(source, url=url),
             progress=told.listen,
             stop=permission,
             publish_alone=False,
             expected_generation=expected,
             policy=outcome.SyncPolicy(token=token),
         )
+
+    def _engine_source(self, source: protocol.MirrorSource, *, url: str | None = None) -> mirror_source.Source:
+        keys = self._board.read().keys.get(source.source_id)
+        return upstreams.engine_source(source, keys.armored if keys else "", url=url)
 
     def _guarded(
         self, told: account.Account, source: protocol.MirrorSource, run: Callable[[], outcome.SyncOutcome]
