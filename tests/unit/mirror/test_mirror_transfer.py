@@ -14,17 +14,31 @@ def test_each_job_is_done_once(threads: int) -> None:
     assert sorted(done) == list(range(500))
 
 
-def test_a_waiting_process_takes_more_threads_and_a_busy_one_does_not() -> None:
-    for share, expected in ((0.1, 6), (1.4, 2)):
-        together = threading.Semaphore(0)
-        inside: set[str] = set()
+def test_a_waiting_process_takes_more_threads() -> None:
+    together = threading.Barrier(6)
 
-        def work(_: int, inside: set[str] = inside, together: threading.Semaphore = together) -> None:
-            inside.add(threading.current_thread().name)
-            together.acquire(timeout=0.15)
+    def work(_: int) -> None:
+        together.wait(30)  # broken unless there are six
 
-        transfer.run_parallel(range(6), work, threads=6, share=lambda share=share: share)
-        assert len(inside) == expected
+    transfer.run_parallel(range(6), work, threads=6, share=lambda: 0.1)
+    assert not together.broken
+
+
+def test_a_busy_process_stays_with_two() -> None:
+    inside: set[str] = set()
+    looked = threading.Semaphore(0)
+
+    def share() -> float:
+        looked.release()
+        return 1.4
+
+    def work(job: int) -> None:
+        inside.add(threading.current_thread().name)
+        if job < 4:  # after the last job nobody looks any more
+            assert looked.acquire(timeout=30)
+
+    transfer.run_parallel(range(6), work, threads=6, share=share)
+    assert len(inside) == 2
 
 
 def test_the_first_failure_stops_all_and_is_raised() -> None:
