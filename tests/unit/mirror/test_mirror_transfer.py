@@ -26,16 +26,18 @@ def test_a_waiting_process_takes_more_threads() -> None:
 
 def test_a_busy_process_stays_with_two() -> None:
     inside: set[str] = set()
-    looked = threading.Semaphore(0)
+    looks: list[float] = []
+    has_looked = threading.Event()
 
     def share() -> float:
-        looked.release()
-        return 1.4
+        looks.append(1.4)
+        if len(looks) > 2:
+            has_looked.set()
+        return looks[-1]
 
-    def work(job: int) -> None:
+    def work(_: int) -> None:
         inside.add(threading.current_thread().name)
-        if job < 4:  # after the last job nobody looks any more
-            assert looked.acquire(timeout=30)
+        assert has_looked.wait(30)
 
     transfer.run_parallel(range(6), work, threads=6, share=share)
     assert len(inside) == 2
