@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     import urllib3
 
 
+CERTIFICATE_REFUSED = "CertificateRefused"  # code of a PeerError: asking again would bring the same certificate
+
+
 @dataclasses.dataclass(frozen=True)
 class Response:
     """An answer read whole; header names in lower case."""
@@ -140,7 +143,8 @@ class Http:
             ) as answer:
                 yield answer
         except http_message.BrokenError as exc:
-            raise errors.PeerError(f"No answer from {_origin(url)}: {exc}.") from exc
+            code = CERTIFICATE_REFUSED if type(exc.__cause__).__name__ == "SSLCertVerificationError" else None
+            raise errors.PeerError(f"No answer from {_origin(url)}: {exc}.", code=code) from exc
 
     @contextlib.contextmanager
     def _stream_pooled(

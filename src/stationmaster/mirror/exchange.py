@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar
 from urllib import parse
 
 from stationmaster.host import clock as clocks
+from stationmaster.host import http as host_http
 from stationmaster.mirror import failures, limits, meter, retry, source
 from stationmaster.model import errors
 
@@ -145,10 +146,7 @@ class Exchange:
                     )
                 )
             except errors.PeerError as exc:
-                raise PassingError(
-                    failures.UnavailableError(f"{address}: {exc.message}", hint="Check address, network and proxy."),
-                    retry.Fault(),
-                ) from exc
+                raise _unreached(address, exc) from exc
             yield answer
 
     def _refusal(self, address: str, answer: Answer) -> Exception:
@@ -210,6 +208,14 @@ def refuse_short(answer: Answer, received: int, url: str) -> None:
         raise PassingError(
             failures.UnavailableError(f"{url}: the connection ended after {received} of {stated} bytes."), retry.Fault()
         )
+
+
+def _unreached(address: str, exc: errors.PeerError) -> Exception:
+    """The error for no answer: worth another try, unless the server's certificate is not believed."""
+    message = f"{address}: {exc.message}"
+    if exc.code == host_http.CERTIFICATE_REFUSED:
+        return failures.UnavailableError(message, hint="Check the address; an upstream's own CA can be named.")
+    return PassingError(failures.UnavailableError(message, hint="Check address, network and proxy."), retry.Fault())
 
 
 def unavailable(address: str, status: int) -> failures.UnavailableError:
