@@ -91,7 +91,7 @@ def _pair(line: str) -> tuple[str, str] | None:
 
 def _with_password(line: str, password: str) -> str:
     pair, match = _pair(line), _LINE.fullmatch(line)
-    if pair is None or match is None or pair[0] != "password":
+    if pair is None or match is None or pair[0] != "password" or not pair[1]:  # nothing to hide; a line end is no value
         return line
     return line[: match.start(3)] + password + line[match.end(3) :]
 
