@@ -13,6 +13,7 @@ from stationmaster.hub.services import checkin, events, leaving
 from stationmaster.model import errors, protocol
 
 _LARGEST_INVENTORY = 32 << 20
+_INSTANCE = sa.select(schema.managed_instances).where(schema.managed_instances.c.id == sa.bindparam("this"))
 
 
 def receive_checkin(call: Call, _reading: sa.Connection) -> Answer:
@@ -32,10 +33,8 @@ def leave(call: Call, tx: sa.Connection) -> Answer:
 
 
 def _require_own(call: Call, tx: sa.Connection) -> sa.Row[Any]:
-    instance_id, table = call.path["managedInstanceId"], schema.managed_instances
-    row = None
-    if instance_id == call.principal.id:
-        row = tx.execute(sa.select(table).where(table.c.id == instance_id)).one_or_none()
+    instance_id = call.path["managedInstanceId"]
+    row = tx.execute(_INSTANCE, {"this": instance_id}).one_or_none() if instance_id == call.principal.id else None
     if row is None:
         raise errors.NotFoundError(f"Unknown managed instance {instance_id}.")
     return row

@@ -19,10 +19,30 @@ import zstandard
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import facts, job_reports, work_requests
-from stationmaster.model import desired, digest, dispatch, plain_text, protocol
+from stationmaster.model import desired, digest, dispatch, plain_text, protocol, work_request
 from stationmaster.model.work_request import Status
 
 LEAVING = "DELETING"
+
+# Built once: a check-in is most of what a hub does, and building a statement costs more than running it.
+_THIS: sa.BindParameter[str] = sa.bindparam("this")
+_SOURCES = (
+    sa.select(schema.software_sources, schema.instance_sources.c.is_enabled)
+    .join(schema.instance_sources, schema.instance_sources.c.source_id == schema.software_sources.c.id)
+    .where(schema.instance_sources.c.managed_instance_id == _THIS)
+)
+_STATION = sa.select(schema.stations).where(schema.stations.c.id == _THIS)
+_INVENTORY_DIGEST = sa.select(schema.instance_inventories.c.digest).where(
+    schema.instance_inventories.c.managed_instance_id == _THIS
+)
+_STORE_FACTS = schema.managed_instances.update().where(schema.managed_instances.c.id == _THIS)
+_OPEN_WORK = (
+    sa.select(schema.work_requests)
+    .where(schema.work_requests.c.managed_instance_id == _THIS)
+    .where(schema.work_requests.c.status.in_(sorted(one.value for one in work_request.OPEN)))
+    .where(schema.work_requests.c.operation_type.in_(sorted(dispatch.OPERATIONS)))
+    .order_by(schema.work_requests.c.time_created, schema.work_requests.c.id)
+)
 
 
 def receive(
@@ -49,13 +69,10 @@ def receive(
 
 def build_desired(tx: sa.Connection, hub: context.Hub, instance: sa.Row[Any]) -> protocol.InstanceDesired:
     """What this instance should be pointed at."""
-    station = facts.find_station(tx, instance.primary_station_id) if instance.primary_station_id else None
-    sources, attached = schema.software_sources, schema.instance_sources.c
-    rows = tx.execute(
-        sa.select(sources, attached.is_enabled)
-        .join(schema.instance_sources, attached.source_id == sources.c.id)
-        .where(attached.managed_instance_id == instance.id)
-    ).all()
+    station = None
+    if instance.primary_station_id:
+        station = tx.execute(_STATION, {"this": instance.primary_station_id}).one()
+    rows = tx.execute(_SOURCES, {"this": instance.id}).all()
     return desired.instance_desired(
         instance.id,
         facts.station_facts(station) if station else None,
@@ -76,8 +93,7 @@ def read_inventory(tx: sa.Connection, instance_id: str) -> protocol.Inventory:
 def _store_inventory(tx: sa.Connection, now: datetime.datetime, instance: sa.Row[Any], told: protocol.Checkin) -> bool:
     """Whether the agent should send its inventory next time."""
     table = schema.instance_inventories
-    query = sa.select(table.c.digest).where(table.c.managed_instance_id == instance.id)
-    stored = tx.execute(query).scalar()
+    stored = tx.execute(_INVENTORY_DIGEST, {"this": instance.id}).scalar()
     told_digest = work_requests.clean(told.inventory_digest, 64)
     if told.inventory is None:
         return bool(told_digest) and stored != told_digest
@@ -117,8 +133,7 @@ def _store_facts(
         values["installed_packages"] = len(told.inventory.installed)
         values["updates_available"] = len(told.inventory.updatable)
         values["time_last_software_refresh"] = now
-    table = schema.managed_instances
-    tx.execute(table.update().where(table.c.id == instance.id).values(values))
+    tx.execute(_STORE_FACTS, {"this": instance.id, **values})
 
 
 def _plain(message: msgspec.Struct) -> Any:
@@ -137,11 +152,7 @@ def _cleaned(value: Any) -> Any:
 
 
 def _dispatch(tx: sa.Connection, now: datetime.datetime, instance: sa.Row[Any]) -> list[protocol.Job]:
-    rows = work_requests.open_requests(
-        tx,
-        schema.work_requests.c.managed_instance_id == instance.id,
-        schema.work_requests.c.operation_type.in_(sorted(dispatch.OPERATIONS)),
-    )
+    rows = tx.execute(_OPEN_WORK, {"this": instance.id}).all()
     if not rows:
         return []
     pinned, missing = _visible_for(tx, instance)
