@@ -116,7 +116,12 @@ def run(state_dir: Path, *, stop_engines: bool | None, metrics_from: tuple[str, 
 
 @click.command("take-volume")
 @STATE_DIRECTORY
-def take_volume(state_dir: Path) -> None:
+@click.option(
+    "--new-id",
+    is_flag=True,
+    help="The directory was copied from another station's volume: give it an id of its own. Stop the station first.",
+)
+def take_volume(state_dir: Path, *, new_id: bool) -> None:
     """Take the mirror directory that the hub names now, after it was changed there.
 
     As `register` does: an empty directory becomes a volume, a volume is joined, anything else is refused. Restart
@@ -128,7 +133,8 @@ def take_volume(state_dir: Path) -> None:
 
     _set_umask()
     doors = registration.Doors(files.Files(), clock.SystemClock(), programs.Programs())
-    taken, is_new = registration.take_volume(config.StateDirectory(state_dir.resolve()), doors)
+    state = config.StateDirectory(state_dir.resolve())
+    taken, is_new = registration.take_volume(state, doors, is_id_renewed=new_id)
     click.echo(f"Mirror directory {taken.mirror_directory}: volume {taken.volume_id} {'made' if is_new else 'joined'}.")
     click.echo("Restart `stationmaster station run` to use it.")
 

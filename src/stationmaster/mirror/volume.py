@@ -161,6 +161,16 @@ def open_volume(
     return Volume(files, root, marker)
 
 
+def renew_id(files: host_files.Files, volume: Volume) -> Volume:
+    """Give a volume that was made by copying another one an id of its own (R10); what it holds stays."""
+    import uuid
+
+    marker = msgspec.structs.replace(volume.marker, id=str(uuid.uuid4()))
+    with failures.translated_os_errors(volume.root):
+        files.write_atomic(_marker_path(volume.root), msgspec.json.encode(marker), mode=0o644)
+    return Volume(files, volume.root, marker)
+
+
 def _marker_path(root: Path) -> Path:
     return root / ".stationmaster" / "volume.json"
 

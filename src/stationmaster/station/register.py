@@ -100,15 +100,20 @@ def register(wish: Wish, doors: Doors) -> Registered:
     return Registered(config, answer.display_name, is_new, _warnings(directory, doors.programs))
 
 
-def take_volume(state: configs.StateDirectory, doors: Doors) -> tuple[configs.StationConfig, bool]:
+def take_volume(
+    state: configs.StateDirectory, doors: Doors, *, is_id_renewed: bool = False
+) -> tuple[configs.StationConfig, bool]:
     """Take or join the volume in the mirror directory that the hub names now, after an operator changed it there.
 
     The daemon does not do this by itself: a wrong or unmounted directory must never look like a new volume (I11).
+    ``is_id_renewed``: the directory was copied from another station's, and gets an id of its own (R10).
     """
     config = configs.read_config(state)
     stored = memory.Memory(state, doors.files).desired()
     directory = Path(stored.desired.mirror_directory if stored else config.mirror_directory)
     found, is_new = _take_volume(directory, config.tenancy_id, doors)
+    if is_id_renewed and not is_new:
+        found = volume.renew_id(doors.files, found)
     following = msgspec.structs.replace(config, mirror_directory=str(directory), volume_id=found.id)
     configs.write_config(state, following, doors.files)
     return following, is_new

@@ -67,7 +67,7 @@ def test_a_copied_id_is_refused_to_the_younger_and_told(fleet: Any, group: Any) 
     settle(fleet, group, 6)
     assert group.a.last.volume_problem is None
     assert group.b.last.volume_problem.code == "VolumeCopied"
-    assert "new-id" in group.b.last.volume_problem.message
+    assert "take-volume --new-id" in group.b.last.volume_problem.message
     assert (group.a.last.volume_lease.token, group.b.last.volume_lease) == (1, None)
     (event,) = fleet.events("SHARING_BROKEN")
     assert event["resourceId"] == group.b.id

@@ -226,6 +226,9 @@ def test_a_changed_mirror_directory_is_taken_on_request(serving: Station) -> Non
     assert done.returncode == 0, done.stderr
     assert "made" in done.stdout
     station.kill(signal.SIGTERM)
+    renewed = station.run("take-volume", "--new-id", "--state-dir", station.state)
+    assert "joined" in renewed.stdout
+    assert renewed.stdout.split()[4] != done.stdout.split()[4], "as for a directory that was copied"
     station.start()
     station.until_synced()
     assert station.get(f"/u/{SOURCE}/Packages/p3.rpm").status == 200

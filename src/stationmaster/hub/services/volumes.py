@@ -180,8 +180,8 @@ def _problem(look: Look, station_id: str, other: str) -> protocol.Problem:
         code="VolumeCopied",
         message=(
             f"{name} shows the same volume id {volume.volume_id}, and neither reads what the other writes: the "
-            f"directory {volume.directory} was copied, or one of them sees stale data. If it was copied, give this one "
-            f"an id of its own: `stationmaster mirror new-id --dest {volume.directory}`."
+            f"directory {volume.directory} was copied, or one of them sees stale data. If it was copied, stop this "
+            "station, run `stationmaster station take-volume --new-id --state-dir DIR` on its host, and start it again."
         ),
     )
 
