@@ -59,13 +59,15 @@ class Engine:
 class Wanted:
     """A whole configuration, its ports, and the files it names (written first; named by content, so never changed).
 
-    ``listen`` are the local addresses of the ports; empty means all.
+    ``listen`` are the local addresses of the ports; empty means all. ``is_beside_stuck``: processes of the former
+    configuration may hang for good, so it is enough that new ones take connections beside them.
     """
 
     text: str = dataclasses.field(repr=False)
     ports: tuple[int, ...]
     beside: tuple[tuple[Path, str], ...] = ()
     listen: tuple[str, ...] = ()
+    is_beside_stuck: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -183,7 +183,9 @@ class EngineProcess:
             pid = self.pid()
             missing, taken = self._look_at_ports(pid, wanted)
             evidence = self.evidence(wanted)
-            is_new = former_evidence is None or (bool(evidence) and not evidence & former_evidence)
+            former = former_evidence or frozenset()
+            is_new = former_evidence is None or bool(evidence - former if wanted.is_beside_stuck else evidence)
+            is_new = is_new and (wanted.is_beside_stuck or not evidence & former)
             if pid is not None and is_new and not missing:
                 return
             if self._clock.monotonic() > end:

@@ -16,12 +16,14 @@ from stationmaster.host import keeper
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
 from stationmaster.station import snapshot as snapshots
+from stationmaster.station.sites import spec as site_spec
 
 _log = logging.getLogger(__name__)
 _PAUSE_SECONDS = 0.2
 _WELL_SECONDS = 10.0
 _UNWELL_SECONDS = 0.5
 _WEDGED_SECONDS = 10.0
+_SLOW_VOLUME_SECONDS = 3.0
 S_contra = TypeVar("S_contra", contravariant=True)
 S = TypeVar("S")
 
@@ -95,12 +97,18 @@ class EngineKeeper(Generic[S]):
         former = self._view()
         self._log_changes(former, kept, problem)
         applied = digest if problem is None else former.applied if former.applied != digest else ""
-        self._change(applied=applied, is_running=kept.is_running, problem=problem)
+        is_blind = (
+            isinstance(spec, site_spec.NginxSpec) and spec.is_volume_silent if applied == digest else former.is_blind
+        )
+        self._change(applied=applied, is_running=kept.is_running, problem=problem, is_blind=is_blind)
         self._end_wedged(site, kept)
 
     def _end_wedged(self, site: Site[S], kept: keeper.Kept) -> None:
         now = self._clock.monotonic()
-        if kept.is_changed or not kept.is_running or self._view().is_answering:
+        volume = self._board.read().volume
+        # Workers that wait for the volume cannot be ended; others are started beside them (``is_volume_silent``).
+        is_excused = self._name == "nginx" and volume is not None and now - volume.seen_at > _SLOW_VOLUME_SECONDS
+        if kept.is_changed or not kept.is_running or self._view().is_answering or is_excused:
             self._answered_at = now
         elif now - self._answered_at > _WEDGED_SECONDS:
             _log.warning("An engine lives but does not answer; it is ended.", extra={"engine": self._name})

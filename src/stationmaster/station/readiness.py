@@ -54,6 +54,8 @@ def _findings(snapshot: snapshots.Snapshot, now_at: float, now: datetime.datetim
         return
     yield from _volume_findings(snapshot, now_at)
     yield from _engine_findings("nginx", snapshot.nginx, now_at)
+    if snapshot.nginx.is_blind and not is_volume_silent(snapshot, now_at):
+        yield protocol.Readiness.NO, "VolumeReturning", "The mirror volume answers again; nginx is about to look at it."
     if snapshot.desired.is_proxy_enabled:
         yield from _engine_findings("squid", snapshot.squid, now_at)
     yield from _certificate_findings(snapshot, snapshot.desired, now)

@@ -66,7 +66,10 @@ class VolumeView:
 
 @dataclasses.dataclass(frozen=True)
 class EngineView:
-    """nginx or squid. ``wanted`` names the configuration its keeper was given, ``applied`` the one in force."""
+    """nginx or squid. ``wanted`` names the configuration its keeper was given, ``applied`` the one in force.
+
+    ``is_blind``: that one does not look at the volume, since it hung.
+    """
 
     wanted: str = ""
     applied: str = ""
@@ -74,6 +77,7 @@ class EngineView:
     problem: protocol.Problem | None = None
     is_answering: bool = False
     seen_at: float = float("-inf")
+    is_blind: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -79,6 +79,7 @@ TABLE = [
         NO,
         ["Behind"],
     ),
+    ("the volume is back, nginx does not know yet", {"nginx": make.engine(is_blind=True)}, NO, ["VolumeReturning"]),
     (
         "refused by the hub",
         {"orders": snapshots.Orders(volume_problem=protocol.Problem(code="VolumeCopied", message="m"))},

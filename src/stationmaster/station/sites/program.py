@@ -6,6 +6,7 @@ The steps and their order are ``host.engine``'s, the doing ``host.keeper``'s; he
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 from stationmaster.host import access, engine_process, keeper
 from stationmaster.host import engine as engines
@@ -14,6 +15,7 @@ from stationmaster.station.sites import nginx, squid
 from stationmaster.station.sites import spec as site_spec
 
 _LOG_LIMIT_BYTES = 64 << 20
+_LOOK_SECONDS = 1.0
 
 
 def nginx_engine(spec: site_spec.NginxSpec) -> engines.Engine:
@@ -55,6 +57,7 @@ class NginxSite:
         self.keeper = keeper.Keeper(nginx_engine(spec), doors)
         self._closed: errors.HostError | None = None
         self._is_looked_at = False
+        self._looking: threading.Thread | None = None
 
     def keep(self, spec: site_spec.NginxSpec) -> keeper.Kept:
         """Bring nginx to ``spec``, whose state directory must be the one this was made for. Never raises for nginx."""
@@ -62,12 +65,21 @@ class NginxSite:
             self._files.make_directory(directory)
         kept = self.keeper.keep(wanted_nginx(spec))
         if kept.problem is None and (kept.is_changed or not self._is_looked_at or self._closed):
-            # Not every time: on a volume that hangs, looking hangs, and nginx must be kept meanwhile.
-            self._closed, self._is_looked_at = _closed_to_user(spec), True
+            self._closed, self._is_looked_at = self._look(spec), True
         if kept.problem is None:
             kept = dataclasses.replace(kept, problem=self._closed)
         self.keeper.reopen_logs(("nginx-access.log", "nginx-error.log"), limit_bytes=_LOG_LIMIT_BYTES)
         return kept
+
+    def _look(self, spec: site_spec.NginxSpec) -> errors.HostError | None:
+        """On a volume that hangs, looking hangs, and nginx must be kept meanwhile: so a thread looks, one at a time."""
+        if spec.is_volume_silent or (self._looking is not None and self._looking.is_alive()):
+            return self._closed
+        found: list[errors.HostError | None] = []
+        self._looking = threading.Thread(target=lambda: found.append(_closed_to_user(spec)), daemon=True)
+        self._looking.start()
+        self._looking.join(_LOOK_SECONDS)
+        return found[0] if found else self._closed
 
 
 class SquidSite:
@@ -125,7 +137,12 @@ def _closed_to_user(spec: site_spec.NginxSpec) -> errors.HostError | None:
 
 def wanted_nginx(spec: site_spec.NginxSpec) -> engines.Wanted:
     """Configuration and ports."""
-    return engines.Wanted(nginx.render_nginx(spec), nginx.nginx_ports(spec), listen=spec.listen)
+    return engines.Wanted(
+        nginx.render_nginx(spec),
+        nginx.nginx_ports(spec),
+        listen=spec.listen,
+        is_beside_stuck=spec.is_volume_silent,
+    )
 
 
 def wanted_squid(spec: site_spec.SquidSpec) -> engines.Wanted:
