@@ -9,8 +9,10 @@ import pytest
 from prometheus_client import parser
 
 from stationmaster.model import protocol
-from stationmaster.station import metrics, readiness
+from stationmaster.station import board as boards
+from stationmaster.station import health, metrics, readiness
 from stationmaster.station import snapshot as snapshots
+from stationmaster.testing import manual_clock
 from stationmaster.testing import stations as make
 
 BEGUN = datetime.datetime(2026, 1, 1, 11, tzinfo=datetime.UTC)
@@ -102,3 +104,12 @@ def test_names_follow_the_conventions() -> None:
     for name, *_ in scrape(make.snapshot()):
         assert re.fullmatch(r"[a-z][a-z0-9_]*", name)
         assert not re.search(r"_(ms|milliseconds|kb|mb|days|percent)(_|$)", name), name
+
+
+def test_the_daemon_answers_for_them_beside_its_health() -> None:
+    board, clock = boards.Board(make.snapshot()), manual_clock.ManualClock()
+    asked = health.Health(board, clock, lambda: b"stationmaster_x 1\n")
+    answer = asked.answer("GET", "/metrics")
+    assert (answer.status, answer.body) == (200, b"stationmaster_x 1\n")
+    assert answer.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+    assert health.Health(board, clock).answer("GET", "/metrics").status == 404
