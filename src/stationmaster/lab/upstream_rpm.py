@@ -142,7 +142,7 @@ def _build_slice(
         "_dbpath": work / "rpmdb",
     }
     defines = [word for name, value in settings.items() for word in ("--define", f"{name} {value}")]
-    runner.run(["rpmbuild", "-bb", "--quiet", *defines, spec], timeout=180).require_success("rpmbuild")
+    runner.run(["rpmbuild", "-bb", "--quiet", *defines, spec], timeout=600).require_success("rpmbuild")
     built = [work / "RPMS" / "noarch" / package.file_name for package in packages]
     keyring.sign_rpms(built)
     return built
