@@ -137,7 +137,8 @@ def _to_be_asked(snapshot: rotation.Snapshot, limits: rotation.Limits) -> str:
             return leader.id
     wanted = rotation.target(snapshot)
     for one in rotation.in_touch(snapshot, limits):
-        lags = not one.is_led and one.is_volume_usable and wanted is not None and wanted not in one.held
+        is_able = one.is_volume_usable and one.is_writable
+        lags = not one.is_led and is_able and wanted is not None and wanted not in one.held
         if lags and _is_idle(snapshot, one, limits) and _is_due(snapshot, one, limits):
             return one.id
     return ""

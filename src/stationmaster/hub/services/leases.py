@@ -19,6 +19,7 @@ from stationmaster.hub.services import events, group_view
 from stationmaster.model import leadership, protocol, rotation
 
 QUEUED_SECONDS = 60.0
+_UNREACHED = 10
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _contender(
         fault=_fault(told, snapshot, station) if is_holder else "",
         is_owing=is_holder and _is_owing(told, snapshot, station),
         load=loads[member.id] - (1 if is_holder else 0),
-        merit=2 * (snapshot.candidate in station.held) + (shown in station.held),
+        merit=2 * (snapshot.candidate in station.held) + (shown in station.held) - _UNREACHED * _is_unreached(told),
         token=station.lease_token,
     )
 
@@ -115,6 +116,12 @@ def _hindrance(member: sa.Row[Any], station: rotation.Station, limits: rotation.
     if member.lifecycle_state != "ACTIVE":
         return "It is being deleted."
     return "It is being drained." if member.is_draining else ""
+
+
+def _is_unreached(told: protocol.SourceReport | None) -> bool:
+    """R5: whose last try did not reach the upstream leads when nobody else can."""
+    sync = told.sync if told else None
+    return sync is not None and not sync.is_running and not sync.is_upstream_reached
 
 
 def _fault(told: protocol.SourceReport | None, snapshot: rotation.Snapshot, station: rotation.Station) -> str:
