@@ -14,6 +14,7 @@ import mmap
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, Self
@@ -81,6 +82,9 @@ class _DyingStream:
             os.kill(os.getpid(), signal.SIGKILL)
         return self._stream.write(content)
 
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
     def close(self) -> None:
         self._stream.close()
 
@@ -95,7 +99,10 @@ def _run_child(order: dict[str, Any], count: mmap.mmap, output: int) -> None:
     try:
         status = command.run(order["arguments"])
         sys.stdout.flush()
+    except Exception:  # noqa: BLE001 - the last edge of this process: whoever reads the driver's errors wants to know
+        traceback.print_exc()
     finally:
+        sys.stderr.flush()
         os._exit(status)
 
 
