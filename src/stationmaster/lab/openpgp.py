@@ -54,7 +54,7 @@ class Keyring:
             f"__gpg {self._runner.require('gpg')}",
         ]
         defines = [word for definition in definitions for word in ("--define", definition)]
-        self._runner.run(["rpmsign", *defines, "--addsign", *packages], timeout=120).require_success("Signing packages")
+        self._runner.run(["rpmsign", *defines, "--addsign", *packages], timeout=600).require_success("Signing packages")
 
     def _gpg(self, *arguments: str | Path) -> None:
         chosen = ("--homedir", self._home, "--local-user", self._key.user_id)
