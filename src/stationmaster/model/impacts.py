@@ -36,6 +36,7 @@ IMPACTS = {
     "VolumeFull": _STALE,
     "VolumeNearlyFull": "Syncs that do not fit are refused; the last good generation stays.",
     "VolumeSilent": _NO_WORK,
+    "VolumeReturning": _NO_WORK,
     "VolumeUnknown": _NO_WORK,
     "NeverVisible": "Instances that need it get nothing from it.",
     "NoHolder": "Clients were told of content that nobody serves: their package managers fail.",
