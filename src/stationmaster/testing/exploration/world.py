@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from stationmaster.model import protocol
 from stationmaster.testing.exploration import hub_side, station_side
-from stationmaster.testing.exploration.state import FAR, LIMITS, UNIT, Station, World
+from stationmaster.testing.exploration.state import FAR, LIMITS, UNIT, Shown, Station, World
 
 Event = tuple[str, int]
 QUIET: Event = ("quiet", 0)
@@ -60,11 +60,11 @@ def broken(former: World, world: World) -> str:
 
 
 def _broken(former: World, world: World) -> Iterator[str]:
+    visible = visible_of(world)
     for index, station in enumerate(world.stations):
         held = world.volumes[station.volume].held
         if station.shown is not None and station.shown.generation not in held:
             yield f"I4: s{index} shows {station.shown} and does not hold it"
-        visible = world.hub.visible
         if station.works and station.ready and visible is not None and visible.generation not in held:
             yield f"I5, I8: s{index} is taken for ready and does not hold {visible}"
         before = former.stations[index].shown
@@ -79,6 +79,12 @@ def _broken(former: World, world: World) -> Iterator[str]:
         if len(holders) > 1:
             yield f"I6: two may remove from volume {number}"
     yield from _broken_r7(former, world)
+
+
+def visible_of(world: World) -> Shown | None:
+    """What the group shows: the highest number, also while a hub from a backup does not know of it (R8)."""
+    known = [one for one in (world.hub.visible, *(volume.record for volume in world.volumes)) if one is not None]
+    return max(known, default=None)
 
 
 def is_at_rest(world: World) -> bool:
