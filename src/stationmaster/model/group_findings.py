@@ -70,7 +70,8 @@ def _volumes(group: GroupCondition) -> Iterator[Finding]:
         else:
             message = f"These stations show the volume id {volume_id}, and it is not proved that they share a volume."
             hint = (
-                "Shared storage is recognised within seconds. A copied directory needs `stationmaster mirror new-id`."
+                "Shared storage is recognised within seconds. A directory that was copied needs an id of its own: "
+                "`stationmaster station take-volume --new-id --state-dir DIR` on the host of the copy."
             )
             yield Finding(Severity.WARNING, "VolumeUnproved", names, message, hint)
 
