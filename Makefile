@@ -44,9 +44,9 @@ integration: setup
 acceptance: setup
 	$(PYTEST) -q tests/acceptance
 
-# One run, one closing line. Tests with real programs take turns, since some of them watch the clock of others.
+# One run, one closing line. One worker takes the labs, one after another; the other takes everything else, file by file.
 test: lint ## lint, then all tests: unit, contract, migration, integration, acceptance
-	$(PYTEST) -q tests/unit tests/contract tests/migration tests/integration tests/acceptance
+	$(PYTEST) -q -n 2 --dist loadfile --no-loadscope-reorder tests/acceptance tests/integration tests/unit tests/contract tests/migration
 
 format: setup ## rewrite the code as the formatter wants it
 	.venv/bin/ruff format src tests benches fuzz

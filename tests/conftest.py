@@ -31,15 +31,23 @@ if TYPE_CHECKING:  # what is heavy is imported by the fixtures that use it: ever
     from stationmaster.hub.db.store import Store
 
 _UNIT = Path(__file__).parent / "unit"
-_ACCEPTANCE = Path(__file__).parent / "acceptance"
+_LABS = "tests/acceptance/"
 _POSTGRES = Path("/usr/lib/postgresql/15/bin")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With several workers a file stays with one, for its fixtures' sake; labs, each a whole network, take turns."""
-    for item in items:
-        group = "labs" if item.path.is_relative_to(_ACCEPTANCE) else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(group))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, where labs, each a whole network with its load, take turns. Groups by mark had no effect."""
+    if config.getoption("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class InTurn(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            path = nodeid.partition("::")[0]
+            return "labs" if path.startswith(_LABS) else path
+
+    return InTurn(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,9 @@
-"""The HA guide, new environment, on real programs: in its order, each test on what those before it made."""
+"""The HA guide, new environment, on real programs: in its order, each test on what those before it made.
 
+Each begins when the group has come to rest, and brings back what it killed whether it held or not.
+"""
+
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -12,6 +16,7 @@ from stationmaster.lab import (
     guide,
     lab,
     record,
+    rest,
     rpm_plan,
     scenario,
     show,
@@ -32,6 +37,32 @@ def world() -> Iterator[World]:
         yield built
 
 
+@pytest.fixture(autouse=True)
+def _from_rest(world: World) -> None:
+    rest.wait_until_settled(world)
+
+
+@contextlib.contextmanager
+def hub_dead(world: World) -> Iterator[None]:
+    """The hub is dead while this lasts."""
+    assert world.hub is not None
+    world.lab["hub"].kill_all()
+    try:
+        yield
+    finally:
+        world.hub.serve()
+
+
+@contextlib.contextmanager
+def station_dead(world: World, name: str) -> Iterator[None]:
+    """A station is dead while this lasts."""
+    world.stations[name].on.kill_all()
+    try:
+        yield
+    finally:
+        world.stations[name].start()
+
+
 def test_both_stations_mirror_both_sources_though_profiles_name_only_one(world: World) -> None:
     for station in world.stations.values():
         mirrors = world.desk.call("ManagementStationClient", "list_mirrors", station.station_id).data.items
@@ -50,9 +81,10 @@ def consult(world: World) -> tuple[int, set[str]]:
 
 
 def test_the_doctor_finds_nothing_in_a_group_that_is_well(world: World) -> None:
-    status, found = consult(world)
     # Worth knowing, no trouble: the lab's stations live on one machine, and their balancer is stated by nobody.
-    assert (status, found) == (0, {"BalancersUnstated", "DirectoriesDiffer"})
+    # A heartbeat that comes late on a busy machine is found, too, and is none of this test's.
+    expected = (0, {"BalancersUnstated", "DirectoriesDiffer"})
+    waiting.until(lambda: consult(world) == expected, 15, "the doctor to find nothing but what is worth knowing")
 
 
 def test_instances_install_through_the_balancer_with_signatures_checked(world: World) -> None:
@@ -105,15 +137,12 @@ def test_a_station_killed_in_the_middle_of_a_dnf_download_is_not_noticed_by_dnf(
     name = waiting.until(lambda: serving_station(world), 20, "a download in progress", every=0.05)
     time.sleep(1.0)
     assert running.poll() is None
-    station = world.stations[name]
-    station.on.kill_all()
-    assert running.wait(60) == 0, (instance.on.directory / "dnf.log").read_text()
-    waiting.until(lambda: "Silent" in consult(world)[1], 20, "the doctor to miss the station")
-    assert consult(world)[0] == 1
+    with station_dead(world, name):
+        assert running.wait(60) == 0, (instance.on.directory / "dnf.log").read_text()
+        waiting.until(lambda: "Silent" in consult(world)[1], 20, "the doctor to miss the station")
+        assert consult(world)[0] == 1
     payload = instance.root / "opt/lab" / rpm_plan.BIG / "payload"
     assert payload.stat().st_size == 12 << 20
-    station.start()
-    station.wait_until_ready(60)
 
 
 def test_no_operation_fails_while_one_station_is_killed_and_the_other_frozen(world: World) -> None:
@@ -129,28 +158,28 @@ def test_no_operation_fails_while_one_station_is_killed_and_the_other_frozen(wor
 
 
 def test_stations_go_on_serving_with_the_hub_dead(world: World) -> None:
-    world.lab["hub"].kill_all()
-    time.sleep(8)  # longer than a station counts as confirmed: all are of last resort now
-    deb = world.instances["deb1"]
-    assert deb.manage("apt-get", "-o", "APT::Update::Error-Mode=any", "update").is_success
-    assert world.instances["rpm1"].manage("dnf", "-y", "--refresh", "makecache").is_success
-    assert world.hub is not None
-    world.hub.serve()
+    with hub_dead(world):
+        time.sleep(8)  # longer than a station counts as confirmed: all are of last resort now
+        deb = world.instances["deb1"]
+        assert deb.manage("apt-get", "-o", "APT::Update::Error-Mode=any", "update").is_success
+        assert world.instances["rpm1"].manage("dnf", "-y", "--refresh", "makecache").is_success
     for station in world.stations.values():
         station.wait_until_ready(60)
     scenario.wait_until_synced(world, 30)
 
 
 def test_a_station_restarts_without_the_hub(world: World) -> None:
-    world.lab["hub"].kill_all()
     station = world.stations["sta"]
-    station.on.kill_all()
-    station.start()
     url = f"http://{station.on.address}:{guidebook.HTTP_PORT}/healthz?tier=serving"
     fetch = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", url]
-    waiting.until(lambda: station.on.run(fetch).stdout == "200", 30, "the station to serve without its hub")
-    world.stations["stb"].on.kill_all()
     instance = world.instances["rpm1"]
-    waiting.until(
-        lambda: instance.manage("dnf", "-y", "-q", "--refresh", "makecache").is_success, 20, "dnf by one station"
-    )
+    with hub_dead(world):
+        station.on.kill_all()
+        station.start()
+        waiting.until(lambda: station.on.run(fetch).stdout == "200", 30, "the station to serve without its hub")
+        with station_dead(world, "stb"):
+            waiting.until(
+                lambda: instance.manage("dnf", "-y", "-q", "--refresh", "makecache").is_success,
+                20,
+                "dnf by one station",
+            )
