@@ -44,6 +44,7 @@ IMPACTS = {
     "CatchingUp": "The others wait for it before clients get the newest generation, up to the lag limit.",
     "Behind": _NOT_EQUAL,
     "Unconfirmed": _NOT_EQUAL,
+    "HubThroughPeer": "It works as an equal while that peer does; by itself it would be a server of last resort.",
     "Unproved": _NOT_EQUAL,
     "Gone": "It serves nobody.",
     "NoDesiredState": _NO_WORK,

@@ -148,8 +148,8 @@ class Daemon:
 
     def _compose(self) -> protocol.StationHeartbeat:
         message = report.heartbeat(self._board.read(), self._plan, self._health.verdict(), self._clock.now())
-        problem = self._agent.problem
-        return msgspec.structs.replace(message, problems=[*message.problems, problem]) if problem else message
+        found = [one for one in (self._agent.problem, self._parts.link.problem) if one is not None]
+        return msgspec.structs.replace(message, problems=[*message.problems, *found]) if found else message
 
 
 def _start(name: str, run: Callable[[threading.Event], None], stop: threading.Event) -> threading.Thread:

@@ -2,7 +2,8 @@
 
 The heartbeat runs on a thread of its own and sends what the board holds, so that no slow work delays it. The time that
 counts for readiness is when a heartbeat that was answered was *sent* (R2). Where a forward proxy is set the hub is
-reached through it; after a failure the next try goes the other way, so that a wrong setting can be corrected.
+reached through it; after a failure the next try goes another way (`ways`): without it, so that a wrong setting can be
+corrected, then through the proxy of a peer, so that a station which alone lost the hub stays an equal of the others.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from stationmaster.station import board as boards
 from stationmaster.station import config as configs
 from stationmaster.station import observe, orders
 from stationmaster.station import snapshot as snapshots
+from stationmaster.station import ways as station_ways
 
 _log = logging.getLogger(__name__)
 BASE = "/stationmaster/v1/stations"
 _FIRST_SECONDS = 2.0
-_TIMEOUT_SECONDS = 4.0
 _LEAST_SECONDS = 0.25
 
 
@@ -42,42 +43,58 @@ class HubLink:
             config.tenancy_id, config.managed_instance_id, keys.fingerprint(self._key.public_key())
         )
         self._sessions: dict[str | None, session.Session] = {}
-        self._is_other_way = False
+        self._choice = station_ways.Choice()
+        self._peer = ""
 
     def heartbeat(
         self, message: protocol.StationHeartbeat, desired: protocol.StationDesired | None
     ) -> protocol.HeartbeatAnswer:
         """One heartbeat. StationmasterError when it was not answered."""
-        forward_proxy = desired.forward_proxy if desired else self._config.forward_proxy
+        ways = self._ways(desired)
+        way = self._choice.present(ways, self._clock.monotonic())
+        path, timeout = f"{BASE}/{self._config.station_id}/heartbeat", station_ways.timeout_of(ways)
         try:
-            return (
-                self._session(forward_proxy)
-                .request("POST", f"{BASE}/{self._config.station_id}/heartbeat", body=message, timeout=_TIMEOUT_SECONDS)
-                .decode(protocol.HeartbeatAnswer)
+            answer = (
+                self._session(way).request("POST", path, body=message, timeout=timeout).decode(protocol.HeartbeatAnswer)
             )
         except errors.PeerError:
-            self._is_other_way = bool(forward_proxy) and not self._is_other_way
+            self._choice = self._choice.failed(way, ways, self._clock.monotonic())
             raise
+        self._choice = self._choice.answered(way, self._clock.monotonic())
+        self._tell(way)
+        return answer
+
+    @property
+    def problem(self) -> protocol.Problem | None:
+        """Said while the hub answers through a peer only."""
+        if not self._peer:
+            return None
+        message = f"The hub is out of this station's reach; it is spoken with through the proxy of {self._peer}."
+        return protocol.Problem(code="HubThroughPeer", message=message)
 
     def sign_certificate(self, request: str, desired: protocol.StationDesired | None) -> str:
         """The chain for a certificate request."""
         body = protocol.CertificateRequest(request=request)
         path = f"{BASE}/{self._config.station_id}/certificate"
-        forward_proxy = desired.forward_proxy if desired else self._config.forward_proxy
-        return self._session(forward_proxy).request("POST", path, body=body).decode(protocol.CertificateAnswer).chain
+        way = self._choice.present(self._ways(desired), self._clock.monotonic())
+        return self._session(way).request("POST", path, body=body).decode(protocol.CertificateAnswer).chain
 
-    def _session(self, forward_proxy: str | None) -> session.Session:
-        proxy = None if self._is_other_way or not forward_proxy else _proxy_url(forward_proxy)
-        if proxy not in self._sessions:
-            connection = host_http.Http(ca_file=self._ca, proxy_url=proxy, connections_per_host=2)
-            self._sessions[proxy] = session.Session(
+    def _ways(self, desired: protocol.StationDesired | None) -> tuple[station_ways.Way, ...]:
+        forward_proxy = desired.forward_proxy if desired else self._config.forward_proxy
+        return station_ways.ways_of(self._config.hub_url, forward_proxy, desired)
+
+    def _tell(self, way: station_ways.Way) -> None:
+        if way.peer != self._peer:
+            self._peer = way.peer
+            _log.info("The way to the hub changed.", extra={"through": way.peer or "its own"})
+
+    def _session(self, way: station_ways.Way) -> session.Session:
+        if way.proxy not in self._sessions:
+            connection = host_http.Http(ca_file=self._ca, proxy_url=way.proxy, connections_per_host=2)
+            self._sessions[way.proxy] = session.Session(
                 self._config.hub_url, connection, self._clock, key_id=self._key_id, key=self._key
             )
-        return self._sessions[proxy]
-
-
-def _proxy_url(forward_proxy: str) -> str:
-    return forward_proxy if "://" in forward_proxy else f"http://{forward_proxy}"
+        return self._sessions[way.proxy]
 
 
 class HeartbeatThread:

@@ -8,15 +8,17 @@ from __future__ import annotations
 import contextlib
 import datetime
 import ipaddress
+import ssl
+import tempfile  # noqa: TID251 - a key for the length of one call, for tests
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import rsa, types
 from cryptography.x509 import oid
 
 from stationmaster.api_client import keys
@@ -33,6 +35,8 @@ class FakeHub:
     """State that a test reads and changes; ``running`` serves it."""
 
     def __init__(self) -> None:
+        self.host = "127.0.0.1"
+        self.tls_names: tuple[str, ...] = ()
         self.port = 0
         self.mirror_directory = ""
         self.desired: protocol.StationDesired | None = None
@@ -51,8 +55,8 @@ class FakeHub:
 
     @property
     def url(self) -> str:
-        """Plain HTTP on the loopback address, as a hub with ``--plain-http``."""
-        return f"http://127.0.0.1:{self.port}"
+        """Plain HTTP on the loopback address, as a hub with ``--plain-http``; HTTPS when there are ``tls_names``."""
+        return f"{'https' if self.tls_names else 'http'}://{self.host}:{self.port}"
 
     @property
     def last(self) -> protocol.StationHeartbeat | None:
@@ -63,14 +67,20 @@ class FakeHub:
         """What registers a station here."""
         return response_file.render(
             response_file.ResponseFile(
-                registration_key=KEY, gateway_host="127.0.0.1", gateway_port=self.port, hub_url=self.url
+                registration_key=KEY,
+                gateway_host=self.host,
+                gateway_port=self.port,
+                hub_url=self.url,
+                ca_pem=self.ca_pem if self.tls_names else "",
             )
         )
 
     @contextlib.contextmanager
     def running(self) -> Iterator[FakeHub]:
         """Serve until the context ends."""
-        server = ThreadingHTTPServer(("127.0.0.1", self.port), _handler_of(self))
+        server = ThreadingHTTPServer((self.host, self.port), _handler_of(self))
+        if self.tls_names:
+            server.socket = self._tls().wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         server.daemon_threads = True
         self.port = server.server_address[1]
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -144,6 +154,22 @@ class FakeHub:
         name: x509.GeneralName = x509.DNSName(host)
         if addresses.is_address(host):
             name = x509.IPAddress(ipaddress.ip_address(host))
+        return protocol.CertificateAnswer(chain=self._certify(asked.public_key(), [name], holder) + self.ca_pem)
+
+    def _tls(self) -> ssl.SSLContext:
+        key = keys.make_private_key()
+        names = [
+            x509.IPAddress(ipaddress.ip_address(one)) if addresses.is_address(one) else x509.DNSName(one)
+            for one in self.tls_names
+        ]
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(keys.private_pem(key) + self._certify(key.public_key(), names, "hub").encode())
+            file.flush()
+            context.load_cert_chain(file.name)
+        return context
+
+    def _certify(self, key: types.CertificatePublicKeyTypes, names: Sequence[x509.GeneralName], holder: str) -> str:
         now = self._clock.now()
         certificate = (
             x509.CertificateBuilder()
@@ -156,14 +182,14 @@ class FakeHub:
                 )
             )
             .issuer_name(self._ca_name)
-            .public_key(asked.public_key())
+            .public_key(key)
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(minutes=1))
             .not_valid_after(now + self.lifetime)
-            .add_extension(x509.SubjectAlternativeName([name]), critical=False)
+            .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .sign(self._key, hashes.SHA256())
         )
-        return protocol.CertificateAnswer(chain=_pem(certificate) + self.ca_pem)
+        return _pem(certificate)
 
     def _make_ca(self) -> str:
         now = self._clock.now()

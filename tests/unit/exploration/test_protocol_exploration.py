@@ -93,6 +93,22 @@ def credulous(snapshot: rotation.Snapshot, limits: rotation.Limits) -> bool:
 
 
 is_agreed = visibility._is_agreed
+
+
+def hearsay(station: state.Station, present: state.World) -> Any:
+    """ADR 17 left out: the hub's record, passed on by a peer that the hub answered, confirms a station it lists.
+
+    As kindly as can be: the peer's newest word is there at once, and the station is listed while the hub waits for it.
+    """
+    peers = [one for one in present.stations if one is not station and one.works and not one.is_cut]
+    listed = present.hub.reports[present.stations.index(station)].age * state.UNIT <= state.LIMITS.liveness
+    if station.is_cut and listed and peers:
+        told = max((one.told for one in (station, *peers) if one.told), default=None)
+        station = station._replace(age=min(one.age for one in peers), told=told)
+    return verdict_of(station, present)
+
+
+verdict_of = station_side.verdict
 BACK = [("release", 0), *[world.QUIET] * 2, ("release", 0), *[world.QUIET] * 3, ("upstream goes back", 0)]
 
 
@@ -104,6 +120,7 @@ BACK = [("release", 0), *[world.QUIET] * 2, ("release", 0), *[world.QUIET] * 3, 
         (snapshots.LeaseView, "holds", lambda *_: True, (0, 1), [], "I6"),
         (station_side, "holds_volume", lambda station: station.writer > 0, (0, 0), [], "I6"),
         (visibility, "_is_agreed", credulous, (0, 1), BACK, "I5"),
+        (station_side, "verdict", hearsay, (0, 1), [], "I5"),
     ],
     ids=[
         "left without waiting",
@@ -111,6 +128,7 @@ BACK = [("release", 0), *[world.QUIET] * 2, ("release", 0), *[world.QUIET] * 3, 
         "a lease without end",
         "a volume lease without end",
         "an old generation at once",
+        "confirmed by a peer's word",
     ],
 )
 def test_a_rule_that_is_left_out_is_missed(
