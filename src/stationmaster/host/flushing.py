@@ -8,6 +8,9 @@ from pathlib import Path
 
 _SYNC_FILE_RANGE_WRITE = 2
 _libc = ctypes.CDLL(None, use_errno=True)
+_sync_file_range = getattr(_libc, "sync_file_range", None)
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
 def flush_file_system(path: Path) -> None:
@@ -26,7 +29,5 @@ def flush_file_system(path: Path) -> None:
 
 def begin_flush(descriptor: int) -> None:
     """Have the disk begin to write a file, without waiting. A hint: where it is not known, nothing happens."""
-    call = getattr(_libc, "sync_file_range", None)
-    if call is not None:
-        whole = ctypes.c_int64(0)
-        call(descriptor, whole, whole, _SYNC_FILE_RANGE_WRITE)
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)  # from 0, and 0 for: to the end

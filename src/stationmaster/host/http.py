@@ -128,20 +128,19 @@ class Http:
         connect_timeout: float = 10.0,
         read_timeout: float = 30.0,
     ) -> contextlib.AbstractContextManager[StreamedAnswer]:
-        """One request whose body is left to the caller; the connection goes back to the pool when it was read whole."""
+        """One request whose body is left to the caller; the connection goes back to the pool when it was read whole.
+
+        It may be asked here already, as ``open`` does: enter it at once. errors.PeerError when no answer came.
+        """
         if method == "GET" and not self._proxy_url:
             return self._stream_wire(url, headers or {}, connect_timeout, read_timeout)
         return self._stream_pooled(method, url, headers or {}, connect_timeout, read_timeout)
 
-    @contextlib.contextmanager
     def _stream_wire(
         self, url: str, headers: Mapping[str, str], connect_timeout: float, read_timeout: float
-    ) -> Iterator[StreamedAnswer]:
+    ) -> http_message.WireAnswer:
         try:
-            with self._wire.get(
-                url, headers=headers, connect_timeout=connect_timeout, read_timeout=read_timeout
-            ) as answer:
-                yield answer
+            return self._wire.get(url, headers=headers, connect_timeout=connect_timeout, read_timeout=read_timeout)
         except http_message.BrokenError as exc:
             code = CERTIFICATE_REFUSED if type(exc.__cause__).__name__ == "SSLCertVerificationError" else None
             raise errors.PeerError(f"No answer from {_origin(url)}: {exc}.", code=code) from exc

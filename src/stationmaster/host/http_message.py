@@ -6,7 +6,8 @@ import contextlib
 import socket
 import struct
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from typing import Self
 
 from stationmaster.model import errors
 
@@ -30,7 +31,8 @@ class Connection:
     def __init__(self, sock: socket.socket, *, is_secure: bool = False) -> None:
         self._sock = sock
         self._is_secure = is_secure
-        self._memory = memoryview(bytearray(_BUFFER))
+        self._content = bytearray(_BUFFER)
+        self._memory = memoryview(self._content)
         self._start = self._end = 0
         self._patience = 0.0
         self.is_reused = False
@@ -101,21 +103,21 @@ class Connection:
         with contextlib.suppress(OSError):
             self._sock.close()
 
-    def _head_lines(self, end: float) -> list[bytes]:
+    def _head_lines(self, end: float) -> list[str]:
         while True:
-            window = bytes(self._memory[self._start : min(self._end, self._start + _HEAD_LIMIT)])
+            begin, limit = self._start, min(self._end, self._start + _HEAD_LIMIT)
             for mark in (b"\r\n\r\n", b"\n\n"):
-                at = window.find(mark)
+                at = self._content.find(mark, begin, limit)  # in place: behind a head there is most of a package
                 if at >= 0:
-                    self._start += at + len(mark)
-                    return window[:at].split(b"\n")
-            if len(window) >= _HEAD_LIMIT or self._end == _BUFFER:
+                    self._start = at + len(mark)
+                    return self._content[begin:at].decode("latin-1").split("\n")
+            if limit - begin >= _HEAD_LIMIT or self._end == _BUFFER:
                 raise BrokenError("the head of the answer is too long")
             if time.monotonic() > end:
                 raise BrokenError("the head of the answer took too long")
             received = self._receive(self._end)
             if not received:
-                raise BrokenError("the server closed the connection", is_silent=not window)
+                raise BrokenError("the server closed the connection", is_silent=begin == limit)
             self._end += received
 
     def _receive(self, at: int) -> int:
@@ -127,14 +129,14 @@ class Connection:
             raise BrokenError(words(exc), is_silent=at == 0 and self._end == 0) from exc
 
 
-def _parse_head(lines: list[bytes]) -> tuple[int, str, dict[str, str]]:
-    version, _, rest = lines[0].decode("latin-1").rstrip("\r").partition(" ")
+def _parse_head(lines: list[str]) -> tuple[int, str, dict[str, str]]:
+    version, _, rest = lines[0].rstrip("\r").partition(" ")
     code = rest[:3]
     if version not in ("HTTP/1.1", "HTTP/1.0") or not (code.isascii() and code.isdigit() and len(code) == 3):
         raise BrokenError("the answer is not HTTP/1.1")
     headers: dict[str, str] = {}
     for line in lines[1:]:
-        name, colon, value = line.decode("latin-1").rstrip("\r").partition(":")
+        name, colon, value = line.partition(":")
         if not colon or not name or name[0] in " \t":
             raise BrokenError("a header of the answer is malformed")
         name, value = name.strip().lower(), value.strip()
@@ -148,7 +150,10 @@ def _parse_head(lines: list[bytes]) -> tuple[int, str, dict[str, str]]:
 
 
 class WireAnswer:
-    """An answer whose body is read piece by piece; header names in lower case."""
+    """An answer whose body is read piece by piece; header names in lower case.
+
+    A context manager; afterwards ``release`` decides what becomes of the connection.
+    """
 
     def __init__(self, connection: Connection, status: int, version: str, headers: Mapping[str, str]) -> None:
         self.status = status
@@ -158,6 +163,13 @@ class WireAnswer:
         self._is_kept = "close" not in options and (version == "HTTP/1.1" or "keep-alive" in options)
         self._is_chunked = "transfer-encoding" in headers
         self._left = self._body_length()
+        self.release: Callable[[WireAnswer, Connection], None] = _close
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release(self, self._connection)
 
     def is_reusable(self) -> bool:
         """Whether the next request may follow on this connection: the body was read, or at least came, to its end."""
@@ -217,6 +229,12 @@ class WireAnswer:
                 return
             # trailers say nothing that is needed
         raise BrokenError("a chunked body has trailers without end")
+
+
+def _close(answer: WireAnswer, connection: Connection) -> None:
+    """What becomes of a connection that nobody keeps."""
+    del answer
+    connection.close()
 
 
 def _chunk_size(line: bytes) -> int:

@@ -6,12 +6,13 @@ when it is used, ``http_message`` reads the answers.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
+import functools
+import re
 import socket
 import threading
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 from urllib import parse
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import ssl
 
 _IDLE_LIMIT = 16
+_UNSENDABLE = re.compile(r"[\x00- ]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,24 +45,21 @@ class Wire:
         self._lock = threading.Lock()
         weakref.finalize(self, _close_all, self._idle)
 
-    @contextlib.contextmanager
     def get(
         self, url: str, *, headers: Mapping[str, str], connect_timeout: float, read_timeout: float
-    ) -> Iterator[http_message.WireAnswer]:
-        """One request; BrokenError when no answer came. The connection is kept when the answer was read whole."""
+    ) -> http_message.WireAnswer:
+        """One request, asked at once; BrokenError when no answer came.
+
+        The answer is a context manager: where it was read whole, the connection is kept afterwards.
+        """
         origin, target = self._split(url)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        if not (target + lines).isascii() or lines.count("\n") != len(headers) or any(one <= " " for one in target):
+        if not (target + lines).isascii() or lines.count("\n") != len(headers) or _UNSENDABLE.search(target):
             raise http_message.BrokenError("address or headers cannot be sent")
         request = f"GET {target} HTTP/1.1\r\nHost: {origin.authority}\r\n{lines}\r\n".encode()
-        connection, answer = self._asked(origin, request, connect_timeout, read_timeout)
-        try:
-            yield answer
-        finally:
-            if answer.is_reusable():
-                self._put_back(origin, connection)
-            else:
-                connection.close()
+        answer = self._asked(origin, request, connect_timeout, read_timeout)
+        answer.release = functools.partial(self._release, origin)
+        return answer
 
     def close(self) -> None:
         """Close idle connections."""
@@ -69,14 +68,14 @@ class Wire:
 
     def _asked(
         self, origin: Origin, request: bytes, connect_timeout: float, read_timeout: float
-    ) -> tuple[http_message.Connection, http_message.WireAnswer]:
+    ) -> http_message.WireAnswer:
         """A kept connection may have been closed meanwhile; then, and only then, the request is sent again."""
         while True:
             connection = self._take(origin) or self._connect(origin, connect_timeout)
             try:
                 connection.set_timeout(read_timeout)
                 connection.send(request)
-                return connection, http_message.WireAnswer(connection, *connection.head())
+                return http_message.WireAnswer(connection, *connection.head())
             except BaseException as exc:
                 connection.close()
                 if not (isinstance(exc, http_message.BrokenError) and exc.is_silent and connection.is_reused):
@@ -87,11 +86,11 @@ class Wire:
             idle = self._idle.get(origin)
             return idle.pop() if idle else None
 
-    def _put_back(self, origin: Origin, connection: http_message.Connection) -> None:
+    def _release(self, origin: Origin, answer: http_message.WireAnswer, connection: http_message.Connection) -> None:
         connection.is_reused = True
         with self._lock:
             idle = self._idle.setdefault(origin, [])
-            if len(idle) < _IDLE_LIMIT:
+            if answer.is_reusable() and len(idle) < _IDLE_LIMIT:
                 idle.append(connection)
                 return
         connection.close()

@@ -114,40 +114,28 @@ class Exchange:
     @contextlib.contextmanager
     def answer(self, url: str, headers: Mapping[str, str], *, is_downgrade_refused: bool) -> Iterator[Answer]:
         """The answer behind all redirects: 200, 206, 304 or 416; any other status is an error."""
-        address = url
+        address, headers = url, {"Accept-Encoding": "identity", **headers}
         for _ in range(_MAX_REDIRECTS + 1):
             if self._stop.is_set():
                 raise failures.StoppedError("The sync was stopped.", hint="The next run resumes where it ended.")
-            with (
-                self._limits.connection(address, self._stop),
-                self._request(address, {"Accept-Encoding": "identity", **headers}) as answer,
-            ):
-                if answer.status not in _REDIRECTS:
-                    if answer.status not in (200, 206, 304, 416):
-                        raise self._refusal(address, answer)
-                    yield answer
-                    return
-                address = redirect_target(address, answer.headers.get("location"), is_downgrade_refused)
+            try:
+                with self._limits.connection(address, self._stop), self._ask(address, headers) as answer:
+                    if answer.status not in _REDIRECTS:
+                        if answer.status not in (200, 206, 304, 416):
+                            raise self._refusal(address, answer)
+                        yield answer
+                        return
+                    address = redirect_target(address, answer.headers.get("location"), is_downgrade_refused)
+            except errors.PeerError as exc:  # of the request alone: ``pieces`` translates those of the body
+                raise _unreached(address, exc) from exc
         raise failures.RedirectRefusedError(f"{url} is redirected more than {_MAX_REDIRECTS} times.")
 
-    @contextlib.contextmanager
-    def _request(self, address: str, headers: Mapping[str, str]) -> Iterator[Answer]:
+    def _ask(self, address: str, headers: Mapping[str, str]) -> contextlib.AbstractContextManager[Answer]:
         self.meter.add_request()
         policy = self._policy
-        with contextlib.ExitStack() as stack:
-            try:
-                answer = stack.enter_context(
-                    self._http.stream(
-                        "GET",
-                        address,
-                        headers=headers,
-                        connect_timeout=policy.connect_timeout,
-                        read_timeout=policy.read_timeout,
-                    )
-                )
-            except errors.PeerError as exc:
-                raise _unreached(address, exc) from exc
-            yield answer
+        return self._http.stream(
+            "GET", address, headers=headers, connect_timeout=policy.connect_timeout, read_timeout=policy.read_timeout
+        )
 
     def _refusal(self, address: str, answer: Answer) -> Exception:
         error = unavailable(address, answer.status)

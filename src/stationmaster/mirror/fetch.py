@@ -164,11 +164,12 @@ class Fetcher:
 
     def _resume_point(self, ref: fileref.FileRef, part: Path, sums: _Sums) -> int:
         """How many bytes are there already; they are digested again."""
-        if not part.exists():
+        try:
+            with part.open("rb", buffering=0) as stream:
+                while block := stream.read(_BLOCK):
+                    sums.add(block)
+        except FileNotFoundError:
             return 0
-        with part.open("rb", buffering=0) as stream:
-            while block := stream.read(_BLOCK):
-                sums.add(block)
         if ref.size is not None and (sums.size > ref.size or (sums.size == ref.size and not sums.is_complete())):
             self._files.truncate(part)
             sums.reset()

@@ -26,6 +26,7 @@ _LOOK_SECONDS = 0.1  # how soon a stop, or a changed setting, is noticed
 _BURST_SECONDS = 0.25
 _SMALLEST_PIECE = 1 << 12
 _ALL = ""  # the account of all hosts
+_UNLIMITED = contextlib.nullcontext()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,13 +62,15 @@ class Limits:
             self._paid_until.clear()
             self._free.notify_all()
 
-    @contextlib.contextmanager
-    def connection(self, url: str, stop: threading.Event) -> Iterator[None]:
+    def connection(self, url: str, stop: threading.Event) -> contextlib.AbstractContextManager[None]:
         """One place among the connections; waits for it, and raises StoppedError when told to stop meanwhile."""
         settings = self._settings
         if settings.connections is None and settings.connections_per_host is None:
-            yield
-            return
+            return _UNLIMITED
+        return self._counted(url, stop)
+
+    @contextlib.contextmanager
+    def _counted(self, url: str, stop: threading.Event) -> Iterator[None]:
         host = _host_of(url)
         self._take_place(host, stop)
         try:

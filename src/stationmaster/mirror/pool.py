@@ -23,7 +23,7 @@ class Pool:
         self._is_doubted = is_doubted  # content is believed only after its digest was looked at
         self._files = files
         self._volume = place
-        self._known_directories: set[Path] = set()
+        self._known_directories: set[str] = set()
         self._lock = threading.Lock()
 
     def path(self, sha256: str) -> Path:
@@ -43,7 +43,7 @@ class Pool:
                 return None
         assert sha256 is not None  # noqa: S101 - for the type checker
         try:
-            status = self.path(sha256).lstat()
+            status = os.lstat(self._volume.pool_name("sha256", sha256))
         except OSError:
             return None
         found = status.st_size
@@ -57,7 +57,7 @@ class Pool:
     def admit(self, part: Path, sha256: str, checksum: fileref.Checksum) -> None:
         """Take a verified file in; ``part`` is gone afterwards. Time and mode are set before it is visible."""
         target = self.path(sha256)
-        self._make_directory(target.parent)
+        self._make_directory("sha256", sha256, target)
         self._files.set_mode(part, 0o644)
         self._files.set_mtime(part, fileref.package_mtime(sha256))
         if (
@@ -68,18 +68,19 @@ class Pool:
             self._files.rename(part, target)
         if checksum.algorithm != "sha256":
             alias = self._volume.pool_path(checksum.algorithm, checksum.value)
-            self._make_directory(alias.parent)
+            self._make_directory(checksum.algorithm, checksum.value, alias)
             self._files.replace_symlink(alias, f"../../sha256/{sha256[:2]}/{sha256}")
 
     def place(self, sha256: str, target: Path) -> bool:
         """Give content a name in a tree; False when the name is taken. Where links run out, it becomes a copy."""
         return link_or_copy(self._files, self.path(sha256), target, mtime=fileref.package_mtime(sha256))
 
-    def _make_directory(self, path: Path) -> None:
+    def _make_directory(self, algorithm: str, digest: str, target: Path) -> None:
+        name = f"{algorithm}/{digest[:2]}"
         with self._lock:
-            if path not in self._known_directories:
-                self._volume.make_directory(path)
-                self._known_directories.add(path)
+            if name not in self._known_directories:
+                self._volume.make_directory(target.parent)
+                self._known_directories.add(name)
 
 
 def _is_same_size(part: Path, target: Path) -> bool:

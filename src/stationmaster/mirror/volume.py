@@ -57,7 +57,11 @@ class Volume:
 
     def pool_path(self, algorithm: str, digest: str) -> Path:
         """Where content with this digest lies. Other algorithms than sha256 are links that name the sha256."""
-        return Path(f"{self.root}/pool/{algorithm}/{digest[:2]}/{digest}")  # once or more per package: joins are slow
+        return Path(self.pool_name(algorithm, digest))
+
+    def pool_name(self, algorithm: str, digest: str) -> str:
+        """``pool_path`` as a plain string: asked for each package, where making a path costs more than looking."""
+        return f"{self.root}/pool/{algorithm}/{digest[:2]}/{digest}"
 
     def generations(self, source: str) -> Path:
         """The directory of a source's generations."""
