@@ -23,6 +23,7 @@ class Churn:
         self._every = every
         self._stop = threading.Event()
         self._turn = threading.Lock()
+        self._is_held = False
         self._thread = threading.Thread(target=self._run, name="churn", daemon=True)
         self._versions = 1
         self.publications = 0
@@ -30,9 +31,11 @@ class Churn:
     def hold_still(self) -> None:
         """Publish nothing more, once what is being published is out."""
         self._turn.acquire()
+        self._is_held = True
 
     def go_on(self) -> None:
         """Undo ``hold_still``."""
+        self._is_held = False
         self._turn.release()
 
     def order_sync(self) -> bool:
@@ -51,8 +54,8 @@ class Churn:
         self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        if self._turn.locked():
-            self._turn.release()
+        if self._is_held:
+            self.go_on()
         self._thread.join()
 
     def _run(self) -> None:
