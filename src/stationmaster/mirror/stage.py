@@ -196,7 +196,8 @@ class Stager:
             self._room.spend(self._volume, self._source, max(0, entry.s))
             told.add(max(0, entry.s))
 
-        transfer.run_parallel(manifest.read_plain(directory / "missing"), work, threads=self._threads)
+        first = transfer.first_threads(totals.missing_files, totals.missing_bytes)
+        transfer.run_parallel(manifest.read_plain(directory / "missing"), work, threads=self._threads, first=first)
 
     def _bring_package(self, incoming: Path, entry: manifest.Entry, checksum: fileref.Checksum) -> None:
         size = entry.s if entry.s >= 0 else None

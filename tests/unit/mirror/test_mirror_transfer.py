@@ -24,7 +24,8 @@ def test_a_waiting_process_takes_more_threads() -> None:
     assert not together.broken
 
 
-def test_a_busy_process_stays_with_two() -> None:
+@pytest.mark.parametrize("first", [1, 2])
+def test_a_busy_process_stays_with_those_it_began_with(first: int) -> None:
     inside: set[str] = set()
     looks: list[float] = []
     has_looked = threading.Event()
@@ -39,8 +40,15 @@ def test_a_busy_process_stays_with_two() -> None:
         inside.add(threading.current_thread().name)
         assert has_looked.wait(30)
 
-    transfer.run_parallel(range(6), work, threads=6, share=share)
-    assert len(inside) == 2
+    transfer.run_parallel(range(6), work, threads=6, first=first, share=share)
+    assert len(inside) == first
+
+
+@pytest.mark.parametrize(
+    ("files", "size_bytes", "expected"), [(0, 0, 2), (3000, 750_000_000, 1), (100, 100_000_000, 2), (1, 2_000_000, 2)]
+)
+def test_small_files_begin_with_one_thread(files: int, size_bytes: int, expected: int) -> None:
+    assert transfer.first_threads(files, size_bytes) == expected
 
 
 def test_the_first_failure_stops_all_and_is_raised() -> None:
