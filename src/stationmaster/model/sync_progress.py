@@ -65,7 +65,8 @@ def _judge_source(sync: SourceSync) -> Outcome:
     lines = tuple(_lines(sync, tried))
     answered = [name for name, run in tried.items() if _is_answer(sync.reports[name][0], run)]
     problems = _problems(sync, tried, is_answered=bool(answered))
-    shown = [name for name, (station, _) in sync.reports.items() if answered and _is_shown(sync, station)]
+    is_seen = bool(answered) and _is_result_visible(sync, [tried[name] for name in answered])
+    shown = [name for name, (station, _) in sync.reports.items() if is_seen and _is_shown(sync, station)]
     percentages = [100.0 if name in shown else _percentage(sync.reports[name][1]) for name in sync.reports]
     percentage = sum(percentages) / len(percentages)
     if problems:
@@ -121,6 +122,16 @@ def _lines(sync: SourceSync, tried: Mapping[str, protocol.SyncReport]) -> Iterab
     for name, (station, _) in sorted(sync.reports.items()):
         if any(_is_answer(sync.reports[one][0], run) for one, run in tried.items()) and _is_shown(sync, station):
             yield f"{name} holds and shows {sync.name} in generation {sync.visible.generation if sync.visible else ''}."
+
+
+def _is_result_visible(sync: SourceSync, answers: Iterable[protocol.SyncReport]) -> bool:
+    """Whether what a leader found is what clients are told.
+
+    A leader may tell of its end one heartbeat before the new generation is seen on its volume; nothing is staged then,
+    and nothing new is visible yet. Stations of the first release bring each what it found, and the newest counts.
+    """
+    found = {run.generation for run in answers if run.lease_token}
+    return not found or (sync.visible is not None and sync.visible.generation in found)
 
 
 def _is_shown(sync: SourceSync, station: rotation.Station) -> bool:
