@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 import pytest_socket
 
@@ -29,6 +30,12 @@ if TYPE_CHECKING:  # what is heavy is imported by the fixtures that use it: ever
 
     from stationmaster.hub import context
     from stationmaster.hub.db.store import Store
+
+# The same examples in each run, however slow the machine; `--hypothesis-profile=default` draws new ones.
+hypothesis.settings.register_profile(
+    "repeatable", derandomize=True, deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("repeatable")
 
 _UNIT = Path(__file__).parent / "unit"
 _LABS = "tests/acceptance/"

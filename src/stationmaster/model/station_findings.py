@@ -26,10 +26,10 @@ def about_station(station: StationCondition, group: GroupCondition) -> Iterator[
         hint = "Check the host, `stationmaster station run` on it, and its way to the hub."
         yield Finding(Severity.ERROR, "Silent", name, "The hub does not hear this station.", hint)
         return
-    if station.readiness is protocol.Readiness.NO:
-        yield from _reasons(station, Severity.ERROR)
-    elif station.readiness is protocol.Readiness.LAST_RESORT:
+    if station.readiness is protocol.Readiness.LAST_RESORT:
         yield from _reasons(station, Severity.WARNING)
+    elif station.readiness is not protocol.Readiness.READY:
+        yield from _reasons(station, Severity.ERROR)
     told = {one.code for one in station.reasons}
     for problem in station.problems:
         if problem.code not in told:
@@ -50,7 +50,8 @@ def _reasons(station: StationCondition, severity: Severity) -> Iterator[Finding]
     for reason in station.reasons:
         yield Finding(severity, reason.code, station.name, reason.message, hint)
     if not station.reasons:
-        yield Finding(severity, "NotReady", station.name, f"It says {station.readiness} and gives no reason.", hint)
+        word = station.readiness or "nothing of its readiness"
+        yield Finding(severity, "NotReady", station.name, f"It says {word} and gives no reason.", hint)
 
 
 def _volume_findings(station: StationCondition) -> Iterator[Finding]:
