@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from stationmaster.hub.db import schema
-from stationmaster.hub.db.store import Kind, RaceError, Store
+from stationmaster.hub.db.store import Kind, RaceError, Store, insert_first, update_unchanged
 from stationmaster.model import errors
 from stationmaster.testing.manual_clock import ManualClock
 
@@ -167,3 +167,26 @@ def test_a_url_that_cannot_be_read_is_not_shown(url: Any) -> None:
     with pytest.raises(errors.CallerError) as caught:
         Store(url, ManualClock())
     assert "c4nary" not in str(caught.value)
+
+
+def test_who_comes_second_is_told_of_the_race(store: Any) -> None:
+    table = schema.settings
+    store.transact(lambda tx: insert_first(tx, table, name="a", value=1))
+    seen: list[str] = []
+
+    def late(tx: Any) -> None:
+        for act in (
+            lambda: update_unchanged(tx, table, table.c.name == "b", {"value": 2}),
+            lambda: insert_first(tx, table, name="a", value=2),
+        ):
+            with pytest.raises(RaceError):
+                act()
+            seen.append("told")
+        raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        store.transact(late)
+    assert len(seen) == 2
+    store.transact(lambda tx: update_unchanged(tx, table, table.c.name == "a", {"value": 3}))
+    with store.read() as tx:
+        assert tx.execute(sa.select(table.c.value)).scalar_one() == 3

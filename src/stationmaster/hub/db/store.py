@@ -42,6 +42,20 @@ class RaceError(Exception):
     """Raised inside a transaction: somebody else did it at the same moment; ``transact`` tries again."""
 
 
+def insert_first(tx: sa.Connection, table: sa.Table, **values: Any) -> None:
+    """Insert a row that nobody else has inserted meanwhile; RaceError when somebody has."""
+    try:
+        tx.execute(table.insert().values(values))
+    except sa.exc.IntegrityError as exc:
+        raise RaceError from exc
+
+
+def update_unchanged(tx: sa.Connection, table: sa.Table, same: sa.ColumnElement[bool], values: dict[str, Any]) -> None:
+    """Compare and set: update the one row that is still as ``same`` says; RaceError when it is not."""
+    if tx.execute(table.update().where(same).values(values)).rowcount != 1:
+        raise RaceError
+
+
 class Store:
     """One database. Safe to use from several threads."""
 

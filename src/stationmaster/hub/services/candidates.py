@@ -47,10 +47,7 @@ def write_candidate(
     if row is not None:
         _update(tx, row, values)
     else:
-        try:
-            tx.execute(schema.candidates.insert().values(group_id=view.group_id, source_id=source_id, **values))
-        except sa.exc.IntegrityError as exc:
-            raise store.RaceError from exc
+        store.insert_first(tx, schema.candidates, group_id=view.group_id, source_id=source_id, **values)
     if change.ruling.verdict is not candidates.Verdict.DONE:
         _tell(tx, now, view, source_id, number, change.ruling)
 
@@ -65,8 +62,7 @@ def _update(tx: sa.Connection, row: sa.Row[Any] | None, values: dict[str, Any]) 
         table.c.number == row.number,
         table.c.generation.is_not_distinct_from(row.generation),
     )
-    if tx.execute(table.update().where(same).values(values)).rowcount != 1:
-        raise store.RaceError
+    store.update_unchanged(tx, table, same, values)
 
 
 def _tell(

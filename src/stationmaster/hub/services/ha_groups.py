@@ -71,10 +71,7 @@ def state_balancers(
     this = sa.and_(table.c.group_id == group_id, table.c.node == node)
     former = tx.execute(sa.select(table.c.addresses).where(this)).scalar()
     if canonical and former is None:
-        try:
-            tx.execute(table.insert().values(group_id=group_id, node=node, addresses=canonical, time_seen=now))
-        except sa.exc.IntegrityError as exc:
-            raise store.RaceError from exc
+        store.insert_first(tx, table, group_id=group_id, node=node, addresses=canonical, time_seen=now)
     elif canonical:
         tx.execute(table.update().where(this).values(addresses=canonical, time_seen=now))
     else:

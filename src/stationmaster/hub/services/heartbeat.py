@@ -115,10 +115,7 @@ def _store_report(
         nonces = [own, *nonces][: sharing.KEPT_NONCES]
     values = {"time_received": now, "report": msgspec.json.encode(heartbeat).decode(), "nonces": nonces}
     if former is None:
-        try:
-            tx.execute(table.insert().values(station_id=station_id, **values))
-        except sa.exc.IntegrityError as exc:
-            raise store.RaceError from exc
+        store.insert_first(tx, table, station_id=station_id, **values)
         return True
     sent = moments.as_utc(msgspec.json.decode(former.report, type=_Sent).time_sent)
     # A station whose clock was set back is believed again after the liveness time.

@@ -168,10 +168,7 @@ def _write(
     if row is not None:
         _update(tx, row, values)
     elif ruling.holder is not None:
-        try:
-            tx.execute(schema.source_leases.insert().values(group_id=view.group_id, source_id=source_id, **values))
-        except sa.exc.IntegrityError as exc:
-            raise store.RaceError from exc
+        store.insert_first(tx, schema.source_leases, group_id=view.group_id, source_id=source_id, **values)
     if row is None or row.station_id == ruling.holder:
         return
     _tell(tx, now, view, source_id, row.station_id, ruling)
@@ -187,8 +184,7 @@ def _update(tx: sa.Connection, row: sa.Row[Any] | None, values: dict[str, Any]) 
         table.c.token == row.token,
         table.c.station_id.is_not_distinct_from(row.station_id),
     )
-    if tx.execute(table.update().where(same).values(values)).rowcount != 1:
-        raise store.RaceError
+    store.update_unchanged(tx, table, same, values)
 
 
 def _tell(

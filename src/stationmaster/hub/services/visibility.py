@@ -106,7 +106,7 @@ def plan_group(view: group_view.GroupView, now: datetime.datetime, rules: Rules)
 def apply_plan(tx: sa.Connection, now: datetime.datetime, view: group_view.GroupView, plan: Plan) -> None:
     """Write what was planned on the same view, in one transaction."""
     for source_id, generation in plan.unseen:
-        _insert(
+        store.insert_first(
             tx,
             schema.source_generations,
             source_id=source_id,
@@ -194,7 +194,7 @@ def _write_lag(
     was_excluded, is_excluded = bool(old and old.time_excluded), bool(lag and lag.time_excluded)
     tx.execute(table.delete().where(table.c.station_id == key[0], table.c.source_id == key[1]))
     if lag is not None:
-        _insert(tx, table, station_id=key[0], source_id=key[1], **dataclasses.asdict(lag))
+        store.insert_first(tx, table, station_id=key[0], source_id=key[1], **dataclasses.asdict(lag))
     if was_excluded == is_excluded:
         return
     name, source = view.name_of(key[0]), _source_name(view, key[1])
@@ -211,7 +211,7 @@ def _write_orphan(
 ) -> None:
     table = schema.orphaned_sources
     if is_orphaned:
-        _insert(tx, table, group_id=group_id, source_id=source_id, time_orphaned=now)
+        store.insert_first(tx, table, group_id=group_id, source_id=source_id, time_orphaned=now)
     else:
         tx.execute(table.delete().where(table.c.group_id == group_id, table.c.source_id == source_id))
 
@@ -223,7 +223,7 @@ def _make_visible(
     visible: protocol.Visible,
     decision: visibility.Decision,
 ) -> None:
-    _insert(
+    store.insert_first(
         tx,
         schema.visible,
         group_id=view.group_id,
@@ -246,10 +246,3 @@ def _make_visible(
 
 def _source_name(view: group_view.GroupView, source_id: str) -> str:
     return next((row.display_name for row in view.sources if row.id == source_id), source_id)
-
-
-def _insert(tx: sa.Connection, table: sa.Table, **values: Any) -> None:
-    try:
-        tx.execute(table.insert().values(values))
-    except sa.exc.IntegrityError as exc:
-        raise store.RaceError from exc

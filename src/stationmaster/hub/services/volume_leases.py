@@ -62,15 +62,14 @@ def write_leases(
             values |= {"time_granted": now, "time_renewed": now}
         if row is None:
             if ruling.holder is not None:
-                _insert(tx, volume_id=volume_id, **values)
+                store.insert_first(tx, table, volume_id=volume_id, **values)
             continue
         same = sa.and_(
             table.c.volume_id == volume_id,
             table.c.token == row.token,
             table.c.station_id.is_not_distinct_from(row.station_id),
         )
-        if tx.execute(table.update().where(same).values(values)).rowcount != 1:
-            raise store.RaceError
+        store.update_unchanged(tx, table, same, values)
         if ruling.holder is not None and ruling.holder in stations and ruling.holder != row.station_id:
             _tell(tx, now, volume_id, stations[ruling.holder], ruling)
 
@@ -90,13 +89,6 @@ def _lease(row: sa.Row[Any] | None, now: datetime.datetime) -> leadership.Lease:
         return leadership.UNHELD
     renewed = max(0.0, (now - row.time_renewed).total_seconds())
     return leadership.Lease(token=row.token, holder=row.station_id, renewed_seconds=renewed)
-
-
-def _insert(tx: sa.Connection, **values: Any) -> None:
-    try:
-        tx.execute(schema.volume_leases.insert().values(values))
-    except sa.exc.IntegrityError as exc:
-        raise store.RaceError from exc
 
 
 def _tell(

@@ -29,10 +29,7 @@ def keep(tx: sa.Connection, now: datetime.datetime) -> None:
         if not (is_due and is_fresh) or volume.problem is not None or not volume.total_bytes:
             continue
         values = {"available_bytes": volume.available_bytes, "total_bytes": volume.total_bytes}
-        try:
-            tx.execute(table.insert().values(station_id=station_id, time_sampled=now, **values))
-        except sa.exc.IntegrityError as exc:
-            raise store.RaceError from exc
+        store.insert_first(tx, table, station_id=station_id, time_sampled=now, **values)
 
 
 def read(tx: sa.Connection, station_ids: Sequence[str]) -> dict[str, list[volume_trend.Sample]]:

@@ -148,10 +148,7 @@ def _write(tx: sa.Connection, now: datetime.datetime, look: Look, made: Plan) ->
     for one in made.seen:
         tx.execute(table.delete().where(table.c.station_id == one))
         values = {"volume_id": look.told[one].volume_id, "time_first_seen": now, "is_refused": False}
-        try:
-            tx.execute(table.insert().values(station_id=one, **values))
-        except sa.exc.IntegrityError as exc:
-            raise store.RaceError from exc
+        store.insert_first(tx, table, station_id=one, **values)
     for one, is_doubted in made.doubts.items():
         tx.execute(table.update().where(table.c.station_id == one).values(time_doubted=now if is_doubted else None))
     for one, is_refused in made.refusals.items():
