@@ -91,6 +91,11 @@ class LabPlan:
             raise errors.CallerError(f"Lab host {name!r} has no leg in the {chosen} network.")
         return self._address_of(chosen, FIRST_HOST_OCTET + self.hosts.index(host))
 
+    def floating_address(self, name: str, network: Network) -> str:
+        """The address of a floating name on a network."""
+        (octet,) = {entry.octet for entry in self.floating if entry.name == name}
+        return self._address_of(network, octet)
+
     def range_of(self, network: Network) -> str:
         """The network in CIDR notation."""
         return f"10.{network.second_octet}.{self._third_octet}.0/24"
@@ -162,7 +167,10 @@ class Direction(enum.StrEnum):
 
 
 def render_cut(direction: Direction, peers: tuple[str, ...]) -> str:
-    """A whole nftables table that silently drops a host's traffic, or only that with ``peers``. Loopback stays."""
+    """Text for nft that silently drop a host's traffic, or only that with ``peers``. Loopback stays.
+
+    Without peers also what finds addresses (ARP): a host behind a dead switch must not claim a virtual address.
+    """
     lines = ["table inet sm_cut {"]
     for chain, hook, loopback, far_end, wanted in (
         ("incoming", "input", "iif lo accept", "saddr", direction is not Direction.OUTGOING),
@@ -177,4 +185,16 @@ def render_cut(direction: Direction, peers: tuple[str, ...]) -> str:
                 f"    {verdict}",
                 "  }",
             ]
+    lines += ["}", "table arp sm_cut {"]
+    for chain, hook, wanted in (
+        ("incoming", "input", direction is not Direction.OUTGOING),
+        ("outgoing", "output", direction is not Direction.INCOMING),
+    ):
+        if wanted and not peers:
+            lines += [f"  chain {chain} {{", f"    type filter hook {hook} priority 0;", "    drop", "  }"]
     return "\n".join([*lines, "}"]) + "\n"
+
+
+def render_heal() -> str:
+    """Text for nft that undoes ``render_cut``, also where nothing was cut."""
+    return "".join(f"table {family} sm_cut\ndelete table {family} sm_cut\n" for family in ("inet", "arp"))

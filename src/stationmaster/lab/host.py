@@ -20,6 +20,7 @@ MACHINE_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
+_THREADS = 48  # at most; made as they are needed
 _SPARE_OCTET = 200  # above those of hosts and of floating names
 # Machines tell the hub what they are called: each host has a host name of its own, in a namespace for such names.
 _START = 'printf %s "$0" > /proc/sys/kernel/hostname; unset ' + " ".join(MACHINE_VARIABLES) + '; exec "$@"'
@@ -93,7 +94,7 @@ class LabHost:
         """Run Python code whose sockets are this host's; names resolve as on the machine, so use addresses."""
         if self._threads is None:
             self._threads = concurrent.futures.ThreadPoolExecutor(
-                4, thread_name_prefix=self.name, initializer=network.entering(self.namespace)
+                _THREADS, thread_name_prefix=self.name, initializer=network.entering(self.namespace)
             )
         return self._threads.submit(function).result()
 
@@ -136,9 +137,7 @@ class LabHost:
 
     def heal(self) -> None:
         """Undo ``cut``; fine when nothing was cut."""
-        self.run(["nft", "-f", "-"], stdin="table inet sm_cut\ndelete table inet sm_cut\n").require_success(
-            f"Healing {self.name}"
-        )
+        self.run(["nft", "-f", "-"], stdin=addressing.render_heal()).require_success(f"Healing {self.name}")
 
     def addresses(self) -> tuple[str, ...]:
         """Every address of this host."""

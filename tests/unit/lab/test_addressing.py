@@ -80,7 +80,19 @@ def test_cut_of_one_direction_from_some_peers_names_only_those() -> None:
 
 
 def test_whole_cut_drops_both_ways_and_spares_loopback() -> None:
-    text = addressing.render_cut(Direction.BOTH, ())
+    text, _, arp = addressing.render_cut(Direction.BOTH, ()).partition("table arp")
     assert text.count("    drop\n") == 2
     assert "iif lo accept" in text
     assert "oif lo accept" in text
+    assert arp.count("    drop\n") == 2
+
+
+def test_who_is_cut_from_some_peers_may_still_say_which_addresses_it_has() -> None:
+    for direction, peers, drops in ((Direction.BOTH, ("10.87.6.12",), 0), (Direction.INCOMING, (), 1)):
+        arp = addressing.render_cut(direction, peers).partition("table arp")[2]
+        assert arp.count("    drop\n") == drops
+
+
+def test_a_floating_name_has_an_address_in_each_network() -> None:
+    assert plan().floating_address("floating.lab", Network.EDGE) == "10.88.6.200"
+    assert plan().floating_address("floating.lab", Network.CORE) == "10.87.6.200"
