@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable
 
 from stationmaster.model import errors
@@ -43,7 +44,8 @@ def default_balancer_ports(direct: PortTriple) -> PortTriple:
     taken = {direct.proxy, direct.http, direct.https}
     chosen = []
     for port in (direct.proxy, direct.http, direct.https):
-        free = next(one for one in (*range(port + 1, 65536), *range(port - 1, 0, -1)) if one not in taken)
+        upwards_then_down = itertools.chain(range(port + 1, 65536), range(port - 1, 0, -1))
+        free = next(one for one in upwards_then_down if one not in taken)
         taken.add(free)
         chosen.append(free)
     return PortTriple(*chosen)
@@ -55,7 +57,7 @@ def agent_port(direct: PortTriple, balancer: PortTriple) -> int:
     A function of the other six, so that peers have the same one and nobody has to set it.
     """
     taken = {port for _, port in (*direct.named(), *balancer.named())}
-    candidates = (*range(direct.http + 2, 65536), *range(65535, 0, -1))
+    candidates = itertools.chain(range(direct.http + 2, 65536), range(65535, 0, -1))
     free: int = next(one for one in candidates if one not in taken)
     return free
 

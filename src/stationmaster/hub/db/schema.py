@@ -24,10 +24,18 @@ from stationmaster.hub.db.tables.rotation import (
     station_healths,
     station_lags,
     station_volumes,
+    visible_records,
     volume_leases,
     volume_samples,
 )
-from stationmaster.hub.db.tables.stations import group_balancers, station_reports, stations, sync_requests, visible
+from stationmaster.hub.db.tables.stations import (
+    group_balancers,
+    port_changes,
+    station_reports,
+    stations,
+    sync_requests,
+    visible,
+)
 from stationmaster.hub.db.tables.work import (
     instance_inventories,
     instance_sources,
@@ -49,6 +57,7 @@ __all__ = [
     "managed_instances",
     "metadata",
     "orphaned_sources",
+    "port_changes",
     "principals",
     "profile_sources",
     "profile_versions",
@@ -68,6 +77,7 @@ __all__ = [
     "stations",
     "sync_requests",
     "visible",
+    "visible_records",
     "volume_leases",
     "volume_samples",
     "work_request_errors",

@@ -62,6 +62,21 @@ group_balancers = sa.Table(
     sa.Column("node", Name, primary_key=True),
     sa.Column("addresses", Json, nullable=False),
     sa.Column("time_seen", UtcTime, nullable=False),
+    sa.Column("serves", Json),  # the clients' ports that a running one serves, those of the hub's view first
+)
+
+# All ports of a group change together (`model.port_change`). Stations' own columns are what clients are told; here is
+# what is served beside it: the new ports while ``phase`` is OPENING, the former ones while it is MOVING.
+port_changes = sa.Table(
+    "port_changes",
+    metadata,
+    sa.Column("group_id", Word, primary_key=True),
+    sa.Column("phase", Word, nullable=False),
+    sa.Column("beside", Json, nullable=False),
+    sa.Column("at_least_seconds", sa.Integer, nullable=False),
+    sa.Column("at_most_seconds", sa.Integer, nullable=False),
+    sa.Column("time_started", UtcTime, nullable=False),
+    sa.Column("time_moved", UtcTime),
 )
 
 # Every number a source ever had in a group; the highest is the visible one (ha-protocol R1, R12). ``time_left``: since
