@@ -110,3 +110,15 @@ volume_samples = sa.Table(
     sa.Column("available_bytes", Serial, nullable=False),
     sa.Column("total_bytes", Serial, nullable=False),
 )
+
+# What a restart without the hub needs, signed, for each group (R12); ``counter`` only rises, ``digest`` is of what it
+# says without counter and time.
+visible_records = sa.Table(
+    "visible_records",
+    metadata,
+    sa.Column("group_id", Word, primary_key=True),
+    sa.Column("counter", Serial, nullable=False),
+    sa.Column("digest", Word, nullable=False),
+    sa.Column("signed", Text, nullable=False),
+    sa.Column("time_signed", UtcTime, nullable=False),
+)
