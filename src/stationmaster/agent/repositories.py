@@ -9,9 +9,10 @@ Files, by their path inside the root:
     /etc/apt/apt.conf.d/90stationmaster            apt: no forward proxy on the way to the mirror; the CA
     /etc/pki/rpm-gpg/stationmaster-<repo id>.asc   keys for dnf and zypper
     /etc/stationmaster/ca.pem                      the hub's CA, where the mirror is read over HTTPS
+    /etc/stationmaster/trust/<hash>.0              zypper: the same CA in a directory of its own
 
-zypper takes no CA per repository: where the mirror is read over HTTPS, the hub's CA has to be among the system's trust
-anchors there (``/etc/pki/trust/anchors``, `update-ca-certificates`).
+zypper takes no CA per repository but in the address: over HTTPS it reads a list that says ``?ssl_capath=`` behind the
+tree's address too (ADR 23), so that the system's trust anchors are left alone.
 
 A repository names the one-line list of its source, the only mutable document a client reads (ha-protocol R3). What the
 agent runs itself is pinned: ``render_pinned`` gives the same repositories with the generation's own address.
@@ -21,9 +22,10 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import urllib.parse
 from collections.abc import Mapping
 
-from stationmaster.agent import armor
+from stationmaster.agent import armor, trust_directory
 from stationmaster.model import addresses, groups, protocol
 from stationmaster.model.protocol import PackageManager, SourceFormat
 
@@ -35,6 +37,7 @@ REPOSITORY_FILE = {
 APT_OPTIONS_FILE = "/etc/apt/apt.conf.d/90stationmaster"
 OWN_DIRECTORY = "/etc/stationmaster"
 CA_FILE = f"{OWN_DIRECTORY}/ca.pem"
+TRUST_DIRECTORY = f"{OWN_DIRECTORY}/trust"
 PINNED_DIRECTORY = f"{OWN_DIRECTORY}/pinned"
 WORK_DIRECTORY = "/var/lib/stationmaster-agent"
 _HEADER = "# Written by the Stationmaster agent; changes made here are undone at its next check-in.\n"
@@ -64,6 +67,12 @@ class Repositories:
     prefix: str = ""
 
     @property
+    def trust_query(self) -> str:
+        """What stands behind zypper's addresses over HTTPS; libzypp keeps it to itself and does not send it."""
+        is_asked = self.package_manager is PackageManager.ZYPPER and self.address.is_mirror_tls
+        return f"?ssl_capath={urllib.parse.quote(self.prefix + TRUST_DIRECTORY)}" if is_asked else ""
+
+    @property
     def fitting(self) -> tuple[protocol.InstanceSource, ...]:
         """The sources that this package manager can read, by repository id."""
         wanted = SourceFormat.DEB if self.package_manager is PackageManager.APT else SourceFormat.RPM
@@ -79,13 +88,14 @@ def render_files(repositories: Repositories) -> dict[str, str]:
     """Every file, by its path inside the root. No source that fits, no file."""
     if not repositories.fitting:
         return {}
-    lists = {
-        source.source_id: groups.list_url(repositories.address, source.source_id) for source in repositories.fitting
-    }
+    lists = {source.source_id: _list_of(repositories, source) for source in repositories.fitting}
     path = REPOSITORY_FILE[repositories.package_manager]
     files = {path: _render_repository_file(repositories, lists), **_render_keys(repositories)}
     if repositories.address.is_mirror_tls:
         files[CA_FILE] = repositories.ca
+    if repositories.trust_query:
+        hashed = trust_directory.render_trust_directory(repositories.ca)
+        files |= {f"{TRUST_DIRECTORY}/{name}": text for name, text in hashed.items()}
     if repositories.package_manager is PackageManager.APT:
         files[APT_OPTIONS_FILE] = render_apt_options(repositories)
     return files
@@ -103,10 +113,15 @@ def render_pinned(repositories: Repositories, pins: Mapping[str, str]) -> dict[s
     lists = {one.source_id: f"{PINNED_DIRECTORY}/{repository_id(one)}.list" for one in pinned.fitting}
     urls = {source_id: f"file://{repositories.prefix}{path}" for source_id, path in lists.items()}
     if repositories.package_manager is PackageManager.ZYPPER:
-        urls = dict(pins)
+        urls = {source_id: url + repositories.trust_query for source_id, url in pins.items()}
     files = {path: pins[source_id].rstrip("/") + "/\n" for source_id, path in lists.items()}
     files[pinned_file(repositories.package_manager)] = _render_repository_file(pinned, urls)
     return files
+
+
+def _list_of(repositories: Repositories, source: protocol.InstanceSource) -> str:
+    trust = repositories.prefix + TRUST_DIRECTORY if repositories.trust_query else ""
+    return groups.list_url(repositories.address, source.source_id, trust=trust) + repositories.trust_query
 
 
 def pinned_file(package_manager: PackageManager) -> str:

@@ -70,9 +70,13 @@ def mirror_base_url(address: protocol.ClientAddress, *, is_tls: bool | None = No
     return f"{'https' if tls else 'http'}://{addresses.url_host(address.host)}:{port}"
 
 
-def list_url(address: protocol.ClientAddress, source_id: str) -> str:
-    """The one-line list of a source: the only mutable document a pinned client reads (ha-protocol R3)."""
-    return f"{mirror_base_url(address)}/m/{source_id}"
+def list_url(address: protocol.ClientAddress, source_id: str, *, trust: str = "") -> str:
+    """The one-line list of a source: the only mutable document a pinned client reads (ha-protocol R3).
+
+    ``trust`` is the client's own directory of CAs, for zypper: the list then names it behind the tree's address.
+    """
+    wanted = f"/capath{trust}" if trust else ""
+    return f"{mirror_base_url(address)}/m/{source_id}{wanted}"
 
 
 def pinned_url(address: protocol.ClientAddress, source_id: str, generation: str, *, is_tls: bool | None = None) -> str:

@@ -82,7 +82,7 @@ class Daemon:
             self._agent.close()
 
     def _answer(self, method: str, target: str) -> local_server.LocalAnswer:
-        if target.startswith((misses.FILL, misses.LACK)):
+        if target.startswith((misses.FILL, misses.LACK, misses.UNION)):
             return self._parts.misses.answer(target)
         return self._health.answer(method, target)
 

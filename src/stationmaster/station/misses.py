@@ -1,4 +1,6 @@
-"""What nginx did not find below a pinned tree (ha-protocol R11): proved absent, filled from a peer, or asked for again.
+"""What nginx did not find (ha-protocol R11): proved absent, filled from a peer, or asked for again.
+
+Below a pinned tree the generation's manifest decides; below the unpinned one those of all that are kept (``unpinned``).
 
     404    a manifest that is known here proves that the path is not in the generation, and the answer says why; or the
            generation itself was dropped
@@ -25,11 +27,11 @@ from stationmaster.host import local_server
 from stationmaster.mirror import catalog, exchange, failures, lookup, manifest, volume
 from stationmaster.model import errors
 from stationmaster.station import board as boards
-from stationmaster.station import peers
+from stationmaster.station import peers, unpinned
 from stationmaster.station import snapshot as snapshots
 
 _log = logging.getLogger(__name__)
-FILL, LACK = "/fill/", "/lack/"
+FILL, LACK, UNION = "/fill/", "/lack/", "/union/"
 _SMALL_BYTES = 4 << 20
 _BLOCK_BYTES = 1 << 18
 _MOST_AT_ONCE = 8
@@ -47,7 +49,7 @@ class Said(msgspec.Struct, frozen=True, rename="camel"):
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """A path of a generation; ``is_hop``: by a peer."""
+    """A path of a generation, or of the unpinned tree when ``generation`` is empty; ``is_hop``: by a peer."""
 
     source_id: str
     generation: str
@@ -56,10 +58,13 @@ class Asked:
 
 
 def parse_asked(target: str) -> Asked | None:
-    """What nginx hands on: ``/fill/<source>/<generation>/<path>``, ``/lack/…`` for a peer's request."""
+    """What nginx hands on: ``/fill/<source>/<generation>/<path>``, a peer's ``/lack/…``; ``/union/<source>/<path>``."""
+    plain = target.partition("?")[0]
+    if plain.startswith(UNION):
+        source_id, _, path = plain.removeprefix(UNION).partition("/")
+        return Asked(source_id, "", urllib.parse.unquote(path), is_hop=False) if source_id and path else None
     is_hop = target.startswith(LACK)
-    rest = target.partition("?")[0].removeprefix(LACK if is_hop else FILL)
-    source_id, _, rest = rest.partition("/")
+    source_id, _, rest = plain.removeprefix(LACK if is_hop else FILL).partition("/")
     generation, _, path = rest.partition("/")
     if not (source_id and generation and path):
         return None
@@ -119,6 +124,8 @@ class Misses:
 
     def _judged(self, asked: Asked) -> local_server.LocalAnswer:
         found = self._open_volume()
+        if not asked.generation:
+            return self._united(found, asked)
         if catalog.find_header(found, asked.source_id, asked.generation) is None:
             return self._without_generation(asked)
         entry = lookup.find_entry(found.manifest(asked.source_id, asked.generation), asked.path)
@@ -127,6 +134,15 @@ class Misses:
         if asked.is_hop:
             return _said(503, "Lacking", "This station lacks the file as well.")
         return self._filled(asked, entry)
+
+    def _united(self, found: volume.Volume, asked: Asked) -> local_server.LocalAnswer:
+        shown = self._board.read().shown_of(asked.source_id)
+        place = unpinned.find_place(found, asked.source_id, asked.path, shown.generation) if shown else None
+        if place is None:
+            return _said(404, "NeverExisted", f"{asked.path} is nothing that a client of the unpinned tree may have.")
+        if place.is_here:
+            return local_server.LocalAnswer(200, {"X-Accel-Redirect": place.internal_path}, b"")
+        return self._filled(dataclasses.replace(asked, generation=place.generation), place.entry)
 
     def _without_generation(self, asked: Asked) -> local_server.LocalAnswer:
         """A generation that the group still needs will come; one that nobody named any more was dropped."""

@@ -167,7 +167,7 @@ def test_other_package_managers_work_on_an_install_root(
     )
 
 
-@pytest.mark.parametrize("kind", [PackageManager.DNF, PackageManager.APT])
+@pytest.mark.parametrize("kind", list(PackageManager))
 def test_over_tls_by_the_hubs_ca(
     agent,
     mirror,

@@ -99,6 +99,26 @@ def test_a_client_that_comes_by_the_stations_own_name_stays_there(place: sites.P
     assert through.body.decode() == text
 
 
+def test_zypper_gets_its_own_directory_of_cas_behind_the_address(
+    place: sites.Place, site: program.NginxSite, tmp_path: Path
+) -> None:
+    assert site.keep(place.nginx_spec(certificate=make_certificate(tmp_path))).problem is None
+    hostname = place.nginx_spec().hostname
+    (place.state / "www" / "m-https" / SOURCE).write_text(f"https://{hostname}:{place.direct.https}{PINNED}/\n")
+
+    def ask(path: str, port: int = place.direct.https) -> str:
+        command = ["curl", "-sk", "--interface", CLIENT, f"https://{hostname}:{port}{path}"]
+        resolve = ["--connect-to", f"{hostname}:{port}:127.0.0.1:{port}", "--path-as-is"]
+        return subprocess.run([*command, *resolve], capture_output=True, text=True, check=True).stdout
+
+    base = f"https://{hostname}:{place.direct.https}{PINNED}/"
+    assert ask(f"/m/{SOURCE}") == f"{base}\n"
+    assert ask(f"/m/{SOURCE}/capath/r-1/etc/trust") == f"{base}?ssl_capath=/r-1/etc/trust\n"
+    for hostile in ("/a%0ahttp://elsewhere/", "/a%20b", "/a?b=c&ssl_verify=no", "/a%26ssl_verify=no", "", "x"):
+        assert "elsewhere" not in ask(f"/m/{SOURCE}/capath{hostile}")
+        assert "verify" not in ask(f"/m/{SOURCE}/capath{hostile}")
+
+
 ABSENT = [
     f"{PINNED}/Release",  # would be another generation's
     f"/u/{SOURCE}/Release",
@@ -295,6 +315,9 @@ def daemon(place: sites.Place) -> Iterator[list[str]]:
 
     def answer(_: str, target: str) -> local_server.LocalAnswer:
         asked.append(target)
+        if target.startswith("/union/") and target.endswith("-held.xml"):
+            held = f"/.held/{SOURCE}/{FORMER}/tree/repodata/repomd.xml"
+            return local_server.LocalAnswer(200, {"X-Accel-Redirect": held}, b"")
         if target.endswith("broken.rpm"):
             return local_server.LocalAnswer(200, {"Content-Length": "100000"}, broken())
         if target.endswith("lost.rpm"):
@@ -326,6 +349,31 @@ def test_a_miss_is_judged_by_the_daemon(place: sites.Place, daemon: list[str]) -
     assert urllib.parse.unquote(daemon[3]) == f"/fill{rest}/c++ ?%.rpm"
     assert "?" not in daemon[3]
     assert daemon[4] == f"/lack{rest}/lost.rpm"
+
+
+@pytest.mark.usefixtures("site")
+def test_the_unpinned_tree_asks_the_daemon_which_generation_has_a_path(place: sites.Place, daemon: list[str]) -> None:
+    base, hashed = f"/u/{SOURCE}", f"repodata/{'cd' * 32}-held.xml"
+
+    def ask(path: str, **headers: str) -> loopback.Answer:
+        return loopback.fetch(place.direct.http, path, source=CLIENT, headers=headers)
+
+    assert ask(f"{base}/{hashed}").body == b"<old/>"
+    part = ask(f"{base}/{hashed}", Range="bytes=1-3")
+    assert (part.status, part.body) == (206, b"old")
+    assert ask(f"{base}/Packages/lost.rpm").body == b"frompeer"
+    assert ask(f"{base}/dists/x/InRelease").status == 404
+    assert daemon[0] == f"/union/{SOURCE}/{hashed}"
+    assert ask(f"/.held/{SOURCE}/{FORMER}/tree/repodata/repomd.xml").status == 404, "for the daemon's answers alone"
+    assert loopback.fetch(place.direct.http, f"{base}/{hashed}", source="127.0.0.3").status == 403
+
+
+@pytest.mark.usefixtures("site")
+def test_without_the_daemon_what_an_index_named_is_asked_for_again(place: sites.Place) -> None:
+    def status(path: str) -> int:
+        return loopback.fetch(place.direct.http, f"/u/{SOURCE}/{path}", source=CLIENT).status
+
+    assert (status("Packages/lost.rpm"), status("dists/x/InRelease")) == (503, 404)
 
 
 @pytest.mark.usefixtures("site", "daemon")

@@ -111,6 +111,16 @@ def test_zypper_has_neither_what_only_dnf_knows_nor_a_list_when_pinned() -> None
     assert "baseurl=http://lb:1/g/s/1\n" in pinned["/etc/stationmaster/pinned/stationmaster.repo"]
 
 
+def test_zypper_over_tls_has_a_directory_of_cas_in_each_address_and_never_goes_unverified() -> None:
+    spec = repositories.Repositories(PackageManager.ZYPPER, (RPM,), TLS, prefix="/srv/root")
+    text = repositories.render_files(spec)["/etc/zypp/repos.d/stationmaster.repo"]
+    trust = "/srv/root/etc/stationmaster/trust"
+    assert f"mirrorlist=https://lb.example.com:17443/m/{RPM.source_id}/capath{trust}?ssl_capath={trust}\n" in text
+    pinned = repositories.render_pinned(spec, {RPM.source_id: "https://lb:1/g/s/1/"})
+    assert f"baseurl=https://lb:1/g/s/1/?ssl_capath={trust}\n" in pinned["/etc/stationmaster/pinned/stationmaster.repo"]
+    assert "verify" not in text + "".join(pinned.values())
+
+
 def test_pinned_repositories_name_local_lists_so_that_caches_keep_their_names() -> None:
     spec = repositories.Repositories(PackageManager.DNF, (RPM,), PLAIN, prefix="/r")
     files = repositories.render_pinned(spec, {RPM.source_id: "http://lb:1/g/s/1"})

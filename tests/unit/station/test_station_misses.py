@@ -41,6 +41,9 @@ class World:
     def ask(self, path: str, *, generation: str = "", kind: str = misses.FILL) -> local_server.LocalAnswer:
         return self.misses.answer(f"{kind}{A}/{generation or self.generations[-1]}/{path}")
 
+    def ask_unpinned(self, path: str) -> local_server.LocalAnswer:
+        return self.misses.answer(f"{misses.UNION}{A}/{path}")
+
     def peer_has(self, number: int, path: str, content: bytes) -> simulated_upstream.Site:
         site = next(site for base, site in self.sites.items() if base.startswith(f"https://10.0.0.{number}:"))
         site.files = {**site.files, path: content}
@@ -62,7 +65,13 @@ def world(tmp_path: Path) -> World:
         for one in generations[-1:]
     }
     http = simulated_upstream.MemoryHttp(sites, wait=bench.clock.sleep)
-    shown = board.Board(make.snapshot(desired=make.desired(peers=PEERS), told=(make.visible(A, 3, "e" * 32),)))
+    shown = board.Board(
+        make.snapshot(
+            desired=make.desired(peers=PEERS),
+            told=(make.visible(A, 3, "e" * 32),),
+            shown=(make.visible(A, 2, generations[-1]),),
+        )
+    )
     return World(bench, generations, sites, misses.Misses(shown, lambda: bench.volume, http))
 
 
@@ -99,6 +108,39 @@ def test_a_generation_that_is_still_to_come_is_asked_for_again(world: World) -> 
     answer = world.ask("repodata/repomd.xml", generation="e" * 32)
     assert code(answer) == (503, "NotHere")
     assert answer.headers["Retry-After"] == "1"
+
+
+def metadata_of(world: World, generation: str) -> set[str]:
+    directory = world.bench.volume.tree(A, generation) / "repodata"
+    return {f"repodata/{path.name}" for path in directory.iterdir() if path.name != "repomd.xml"}
+
+
+def test_the_unpinned_tree_has_hashed_metadata_of_all_that_is_kept_and_plain_names_of_none_but_the_visible(
+    world: World,
+) -> None:
+    former, visible = world.generations
+    only_former = metadata_of(world, former) - metadata_of(world, visible)
+    assert only_former
+    for path in only_former:
+        answer = world.ask_unpinned(path)
+        assert answer == (200, {"X-Accel-Redirect": f"/.held/{A}/{former}/tree/{path}"}, b"")
+    plain = world.bench.volume.tree(A, former) / "repodata" / "plain.xml"
+    plain.write_text("of another root")
+    for path in ("repodata/plain.xml", "repodata/repomd.xml.asc", "repodata/", "../../x"):
+        assert code(world.ask_unpinned(path)) == (404, "NeverExisted")
+
+
+def test_a_lost_package_of_the_unpinned_tree_is_filled_by_the_visible_manifest_first(world: World) -> None:
+    world.peer_has(3, "Packages/big.rpm", BIG)
+    assert read(world.ask_unpinned("Packages/big.rpm")) == BIG
+    assert code(world.ask_unpinned("Packages/old.rpm")) == (503, "NotFilled"), "no peer of these has it"
+    (world.bench.volume.tree(A, world.generations[1]) / "repodata/repomd.xml").unlink()
+    assert code(world.ask_unpinned("repodata/repomd.xml")) == (404, "NeverExisted"), "a generation without its root"
+
+
+def test_nothing_is_unpinned_of_a_source_that_is_not_shown(world: World) -> None:
+    assert code(world.misses.answer(f"{misses.UNION}other/Packages/big.rpm")) == (404, "NeverExisted")  # type: ignore[arg-type]
+    assert code(world.misses.answer(f"{misses.UNION}{A}/")) == (404, "NotFound")
 
 
 @pytest.mark.parametrize("path", PACKAGES)
