@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 
-from stationmaster.model import addresses, groups, ports, protocol, repo_options
+from stationmaster.model import addresses, groups, port_change, ports, protocol, repo_options
 
 _DEB_ARCHITECTURES = {
     "X86_64": "amd64",
@@ -109,11 +109,15 @@ class HubFacts:
 
 @dataclasses.dataclass(frozen=True)
 class GroupFacts:
-    """A station's group as it is now: all its members, balancers, and sync numbers by source."""
+    """A station's group as it is now: all its members, balancers, and sync numbers by source.
+
+    ``beside``: what members serve beside their own ports, while the ports of the group change.
+    """
 
     members: tuple[StationFacts, ...]
     balancer_addresses: tuple[str, ...] = ()
     sync_numbers: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    beside: port_change.PortSet | None = None
 
 
 def mirror_reasons(needs: Iterable[groups.Need]) -> dict[str, tuple[str, ...]]:
@@ -140,8 +144,8 @@ def station_desired(
         group_id=station.group_id,
         compartment_id=station.compartment_id,
         client_address=station.client_address,
-        ports=_wire_ports(station.direct),
-        balancer_ports=_wire_ports(station.balancer),
+        ports=wire_ports(station.direct),
+        balancer_ports=wire_ports(station.balancer),
         balancer_addresses=_addresses(group.balancer_addresses),
         peers=[_peer(member) for member in _by_id(group.members) if member.id in peers],
         is_proxy_enabled=station.is_proxy_enabled,
@@ -161,6 +165,8 @@ def station_desired(
         confirmed_seconds=hub.confirmed_seconds,
         retention_seconds=hub.retention_seconds,
         agent_port=ports.agent_port(station.direct, station.balancer),
+        also_ports=wire_ports(group.beside.direct) if group.beside else None,
+        also_balancer_ports=wire_ports(group.beside.balancer) if group.beside else None,
     )
 
 
@@ -190,14 +196,15 @@ def balanced_server(station: StationFacts) -> protocol.BalancedServer:
         station_id=station.id,
         display_name=station.display_name,
         address=station.addresses[0] if station.addresses else None,
-        ports=_wire_ports(station.balancer),
-        direct_ports=_wire_ports(station.direct),
+        ports=wire_ports(station.balancer),
+        direct_ports=wire_ports(station.direct),
         state=state if station.addresses else protocol.ServerState.NO_ADDRESS,
         agent_port=ports.agent_port(station.direct, station.balancer),
     )
 
 
-def _wire_ports(triple: ports.PortTriple) -> protocol.Ports:
+def wire_ports(triple: ports.PortTriple) -> protocol.Ports:
+    """On the wire."""
     return protocol.Ports(proxy=triple.proxy, http=triple.http, https=triple.https)
 
 
@@ -214,7 +221,7 @@ def _peer(station: StationFacts) -> protocol.Peer:
         station_id=station.id,
         display_name=station.display_name,
         addresses=list(station.addresses),
-        ports=_wire_ports(station.direct),
+        ports=wire_ports(station.direct),
     )
 
 

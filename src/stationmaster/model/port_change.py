@@ -83,10 +83,10 @@ def require_room(wanted: PortSet, present: PortSet, neighbours: tuple[Neighbour,
 
 @dataclasses.dataclass(frozen=True)
 class Station:
-    """A member: whether it is heard, and which ports it says are in force; ``wanted`` are all that it should serve."""
+    """A member: whether it is heard and serves clients, which ports it says are in force, and which should be."""
 
     name: str
-    is_in_touch: bool
+    is_serving: bool
     wanted: frozenset[int]
     listening: frozenset[int]
 
@@ -142,9 +142,9 @@ def decide(situation: Situation) -> Decision:
 
 
 def _before_clients_are_told(situation: Situation) -> Iterator[str]:
-    heard = [one for one in situation.stations if one.is_in_touch]
+    heard = [one for one in situation.stations if one.is_serving]
     if not heard:
-        yield "No station is in touch with the hub."  # R9: all of none is no consent
+        yield "No station serves clients."  # R9: all of none is no consent
     for station in sorted(heard, key=lambda one: one.name):
         if station.missing:
             numbers = ", ".join(str(port) for port in station.missing)

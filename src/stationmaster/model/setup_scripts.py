@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.resources
 import re
 
-from stationmaster.model import addresses, errors, ports, protocol
+from stationmaster.model import addresses, errors, port_change, ports, protocol
 
 _PEM_LINE = re.compile(r"[A-Za-z0-9+/=]+|-----(BEGIN|END) CERTIFICATE-----")
 _PLACEHOLDER = re.compile(r"@([A-Z_]+)@")
@@ -35,14 +35,23 @@ def render_instance_setup(address: protocol.ClientAddress, hub_url: str = "", ca
     )
 
 
-def render_station_setup(direct: ports.PortTriple, balancer: ports.PortTriple) -> str:
-    """`station-setup.sh` for one station: its three ports, the three that its balancers use, and the agent check."""
+def render_station_setup(own: port_change.PortSet, beside: port_change.PortSet | None = None) -> str:
+    """`station-setup.sh` for one station: its three ports, the three that its balancers use, and the agent check.
+
+    ``beside``: what else it serves while the ports of its group change.
+    """
+    proxy: dict[int, None] = {}
+    mirror: dict[int, None] = {}
+    agent: dict[int, None] = {}
+    for one in (own, *([beside] if beside else [])):
+        proxy |= dict.fromkeys((one.direct.proxy, one.balancer.proxy))
+        mirror |= dict.fromkeys((one.direct.http, one.direct.https, one.balancer.http, one.balancer.https))
+        agent |= {ports.agent_port(one.direct, one.balancer): None}
     return _fill(
         "station-setup.sh",
         {
-            "PROXY_PORTS": f"{direct.proxy} {balancer.proxy}",
-            "MIRROR_PORTS": f"{direct.http} {direct.https} {balancer.http} {balancer.https}",
-            "AGENT_PORTS": str(ports.agent_port(direct, balancer)),
+            name: " ".join(str(port) for port in found)
+            for name, found in (("PROXY_PORTS", proxy), ("MIRROR_PORTS", mirror), ("AGENT_PORTS", agent))
         },
     )
 

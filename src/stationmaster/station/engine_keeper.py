@@ -16,6 +16,7 @@ from stationmaster.host import keeper
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
 from stationmaster.station import snapshot as snapshots
+from stationmaster.station.sites import program
 from stationmaster.station.sites import spec as site_spec
 
 _log = logging.getLogger(__name__)
@@ -100,7 +101,8 @@ class EngineKeeper(Generic[S]):
         is_blind = (
             isinstance(spec, site_spec.NginxSpec) and spec.is_volume_silent if applied == digest else former.is_blind
         )
-        self._change(applied=applied, is_running=kept.is_running, problem=problem, is_blind=is_blind)
+        ports = program.ports_of(spec) if applied == digest else former.ports
+        self._change(applied=applied, is_running=kept.is_running, problem=problem, is_blind=is_blind, ports=ports)
         self._end_wedged(site, kept)
 
     def _end_wedged(self, site: Site[S], kept: keeper.Kept) -> None:

@@ -53,7 +53,10 @@ def plan(snapshot: snapshots.Snapshot, host: specs.SiteHost, resolved: specs.Res
 
 def setup_digest(desired: protocol.StationDesired) -> str:
     """Changes when the ports do: the host has to be set up again then."""
-    return hashlib.sha256(repr((desired.ports, desired.balancer_ports)).encode()).hexdigest()[:32]
+    known: tuple[object, ...] = (desired.ports, desired.balancer_ports)
+    if desired.also_ports is not None:
+        known = (*known, desired.also_ports, desired.also_balancer_ports)
+    return hashlib.sha256(repr(known).encode()).hexdigest()[:32]
 
 
 def target_of(snapshot: snapshots.Snapshot, source_id: str) -> protocol.Visible | None:

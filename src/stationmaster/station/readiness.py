@@ -16,6 +16,7 @@ from stationmaster.station import certificates
 from stationmaster.station import snapshot as snapshots
 
 ENGINE_SILENT_SECONDS = 3.0
+PORT_TAKEN = "PortTaken"
 _RANK = {protocol.Readiness.READY: 0, protocol.Readiness.LAST_RESORT: 1, protocol.Readiness.NO: 2}
 
 
@@ -53,11 +54,12 @@ def _findings(snapshot: snapshots.Snapshot, now_at: float, now: datetime.datetim
         yield protocol.Readiness.NO, "NoDesiredState", "The hub has not yet said what this station should be."
         return
     yield from _volume_findings(snapshot, now_at)
-    yield from _engine_findings("nginx", snapshot.nginx, now_at)
+    is_changing = snapshot.desired.also_ports is not None
+    yield from _engine_findings("nginx", snapshot.nginx, now_at, is_changing=is_changing)
     if snapshot.nginx.is_blind and not is_volume_silent(snapshot, now_at):
         yield protocol.Readiness.NO, "VolumeReturning", "The mirror volume answers again; nginx is about to look at it."
     if snapshot.desired.is_proxy_enabled:
-        yield from _engine_findings("squid", snapshot.squid, now_at)
+        yield from _engine_findings("squid", snapshot.squid, now_at, is_changing=is_changing)
     yield from _certificate_findings(snapshot, snapshot.desired, now)
     if snapshot.volume is not None and snapshot.volume.problem is None:  # else the volume is the reason, and is told
         yield from _visible_findings(snapshot, snapshot.desired)
@@ -71,6 +73,18 @@ def _findings(snapshot: snapshots.Snapshot, now_at: float, now: datetime.datetim
         )
     if snapshot.desired.is_draining:
         yield protocol.Readiness.LAST_RESORT, "Draining", "An operator is draining this station."
+
+
+def judge_proxy(verdict: Verdict, contact: snapshots.Contact) -> Verdict:
+    """The same for the proxy port alone: a squid that cannot reach the hub is no equal of those that can (R2, ADR 19).
+
+    The mirror ports do not need the hub, so a station that speaks with it through a peer is ready there.
+    """
+    if not contact.is_by_peer or verdict.readiness is protocol.Readiness.NO:
+        return verdict
+    message = "The hub is out of this station's own reach, so its proxy cannot make tunnels to it."
+    reason = protocol.Problem(code="HubThroughPeer", message=message)
+    return Verdict(protocol.Readiness.LAST_RESORT, (*verdict.reasons, reason))
 
 
 def is_volume_silent(snapshot: snapshots.Snapshot, now_at: float) -> bool:
@@ -90,12 +104,13 @@ def _volume_findings(snapshot: snapshots.Snapshot, now_at: float) -> Iterator[Fi
         yield protocol.Readiness.NO, volume.problem.code, volume.problem.message
 
 
-def _engine_findings(name: str, engine: snapshots.EngineView, now_at: float) -> Iterator[Finding]:
+def _engine_findings(name: str, engine: snapshots.EngineView, now_at: float, *, is_changing: bool) -> Iterator[Finding]:
     if not engine.is_answering or now_at - engine.seen_at > ENGINE_SILENT_SECONDS:
         why = engine.problem.message if engine.problem else f"{name} does not answer on its port."
         code = engine.problem.code if engine.problem else f"{name.capitalize()}Silent"
         yield protocol.Readiness.NO, code, why
-    elif engine.problem is not None:
+    elif engine.problem is not None and not (is_changing and engine.problem.code == PORT_TAKEN):
+        # A port that clients are not told of, and that cannot be opened, makes nobody less of an equal (ADR 24).
         # It serves with its former configuration: better than nothing, not an equal of its peers.
         yield protocol.Readiness.LAST_RESORT, engine.problem.code, engine.problem.message
 

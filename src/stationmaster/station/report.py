@@ -31,6 +31,7 @@ def heartbeat(
         desired_digest=snapshot.desired_digest,
         applied_digest=snapshot.desired_digest if plan.is_applied else "",
         certificate=certificate_report(snapshot, now),
+        listening=sorted({*snapshot.nginx.ports, *snapshot.squid.ports}),
     )
 
 
@@ -52,6 +53,7 @@ def news_of(snapshot: snapshots.Snapshot, verdict: readiness.Verdict) -> object:
     volume = snapshot.volume
     return (
         verdict.readiness,
+        (snapshot.nginx.ports, snapshot.squid.ports),
         volume.problem if volume else None,
         [(one.state, [(held.generation, held.is_fetchable) for held in one.held], one.shown) for one in reports],
     )

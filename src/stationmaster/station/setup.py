@@ -10,7 +10,8 @@ from pathlib import Path
 
 from stationmaster.host import files as host_files
 from stationmaster.host import programs as host_programs
-from stationmaster.model import errors, ports, protocol, setup_scripts
+from stationmaster.model import errors, port_change, ports, protocol, setup_scripts
+from stationmaster.station import specs
 
 _log = logging.getLogger(__name__)
 _TIMEOUT_SECONDS = 300.0
@@ -30,7 +31,8 @@ class Setup:
 
     def run(self, desired: protocol.StationDesired, digest: str) -> protocol.Problem | None:
         """Run it; what failed is told and not repeated until the ports or the daemon change."""
-        script = setup_scripts.render_station_setup(_triple(desired.ports), _triple(desired.balancer_ports))
+        own = port_change.PortSet(_triple(desired.ports), _triple(desired.balancer_ports))
+        script = setup_scripts.render_station_setup(own, specs.beside(desired))
         try:
             done = self._programs.run(["sh", "-s"], stdin=script, timeout=_TIMEOUT_SECONDS)
             for line in done.stdout.splitlines():

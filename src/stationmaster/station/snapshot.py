@@ -68,7 +68,7 @@ class VolumeView:
 class EngineView:
     """nginx or squid. ``wanted`` names the configuration its keeper was given, ``applied`` the one in force.
 
-    ``is_blind``: that one does not look at the volume, since it hung.
+    ``is_blind``: that one does not look at the volume, since it hung. ``ports`` are those in force.
     """
 
     wanted: str = ""
@@ -78,6 +78,7 @@ class EngineView:
     is_answering: bool = False
     seen_at: float = float("-inf")
     is_blind: bool = False
+    ports: tuple[int, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

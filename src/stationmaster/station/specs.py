@@ -12,7 +12,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from stationmaster.model import addresses, errors, forward_proxy, ports, protocol
+from stationmaster.model import addresses, errors, forward_proxy, port_change, ports, protocol
 from stationmaster.station.sites import nginx as site_nginx
 from stationmaster.station.sites import spec as site_spec
 from stationmaster.station.sites import squid as site_squid
@@ -71,6 +71,13 @@ def balancer_addresses(desired: protocol.StationDesired, resolved: Resolved) -> 
     return stated or _addresses_of(desired.client_address.host, resolved)
 
 
+def beside(desired: protocol.StationDesired) -> port_change.PortSet | None:
+    """What is served beside the ports that clients are told, while the ports of the group change (ADR 24)."""
+    if desired.also_ports is None or desired.also_balancer_ports is None:
+        return None
+    return port_change.PortSet(_triple(desired.also_ports), _triple(desired.also_balancer_ports))
+
+
 def nginx_spec(
     desired: protocol.StationDesired,
     host: SiteHost,
@@ -94,6 +101,7 @@ def nginx_spec(
         listen=host.listen,
         probe_token=host.probe_token,
         monitors=host.monitors,
+        beside=beside(desired),
     )
 
 
@@ -116,6 +124,7 @@ def squid_spec(desired: protocol.StationDesired, host: SiteHost, resolved: Resol
         is_enabled=desired.is_proxy_enabled,
         user=host.squid_user,
         listen=host.listen,
+        beside=beside(desired),
     )
 
 

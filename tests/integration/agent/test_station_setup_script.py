@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stationmaster.model import ports, protocol, setup_scripts
+from stationmaster.model import port_change, ports, protocol, setup_scripts
 
 DIRECT = ports.PortTriple(16080, 17080, 17443)
 
@@ -12,7 +12,7 @@ DIRECT = ports.PortTriple(16080, 17080, 17443)
 @pytest.fixture
 def script(tmp_path: Path) -> Path:
     path = tmp_path / "station-setup.sh"
-    path.write_text(setup_scripts.render_station_setup(DIRECT, DIRECT.next_to()))
+    path.write_text(setup_scripts.render_station_setup(port_change.PortSet(DIRECT, DIRECT.next_to())))
     return path
 
 

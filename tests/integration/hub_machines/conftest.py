@@ -78,6 +78,8 @@ class FakeStation(Machine):
     is_first_release: bool = False
     runs: dict[str, protocol.SyncReport] = dataclasses.field(default_factory=dict)
     tokens: dict[str, int] = dataclasses.field(default_factory=dict)
+    listening: list[int] = dataclasses.field(default_factory=list)
+    is_stuck: bool = False
 
     @property
     def id(self) -> str:
@@ -100,6 +102,7 @@ class FakeStation(Machine):
             sources=sources,
             desired_digest=self.digest,
             applied_digest=self.digest,
+            listening=self._listening(),
         )
         path = f"{OWN}/stations/{self.answer.station_id}/heartbeat"
         self.last = self.post(path, report).decode(protocol.HeartbeatAnswer)
@@ -107,6 +110,14 @@ class FakeStation(Machine):
             self.desired = self.last.desired
         self.digest, self.visible = self.last.desired_digest, self.last.visible
         return self.last
+
+    def _listening(self) -> list[int]:
+        """All that it should, at once, unless its ports are stuck."""
+        if self.desired is not None and not self.is_stuck:
+            told = self.desired
+            served = (told.ports, told.balancer_ports, told.also_ports, told.also_balancer_ports)
+            self.listening = sorted({n for one in served if one for n in (one.proxy, one.http, one.https)})
+        return self.listening
 
     def _source(self, source: protocol.MirrorSource) -> protocol.SourceReport:
         held = self.held.get(source.source_id, [])
@@ -327,6 +338,7 @@ _ON_BOTH = frozenset(
         "test_a_copied_id_is_refused_to_the_younger_and_told",
         "test_nonsense_of_a_machine_hurts_nobody_else",
         "test_an_agents_nonsense_is_stored_without_harm_or_refused",
+        "test_clients_are_told_when_all_serve_the_new_ports_and_the_old_go_when_nobody_uses_them",
     }
 )
 

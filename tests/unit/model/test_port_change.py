@@ -45,7 +45,7 @@ def test_clients_are_told_when_all_who_are_heard_serve_both() -> None:
 def test_a_silent_station_holds_nobody_up_and_all_of_none_is_no_consent() -> None:
     silent = station("B", in_touch=False, listening=())
     assert step(OPENING, station("A"), silent) == (TELL, "")
-    assert step(OPENING, silent) == (WAIT, "No station is in touch with the hub.")
+    assert step(OPENING, silent) == (WAIT, "No station serves clients.")
 
 
 def test_running_balancers_are_waited_for_unless_silent_or_of_an_earlier_release() -> None:
@@ -85,7 +85,7 @@ def test_no_client_is_told_of_ports_that_a_heard_station_lacks(first: Any, secon
     stations = (station("A", listening=first), station("B", listening=second, in_touch=is_second_heard))
     decision = port_change.decide(situation(OPENING, *stations))
     if decision.step is TELL:
-        assert all(one.listening >= BOTH for one in stations if one.is_in_touch)
+        assert all(one.listening >= BOTH for one in stations if one.is_serving)
     else:
         assert decision.waiting
 

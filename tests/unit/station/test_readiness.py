@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 
 import hypothesis
+import msgspec
 import pytest
 from hypothesis import strategies as st
 
@@ -191,3 +192,19 @@ def test_reasons_are_told_to_people() -> None:
     )
     (reason,) = judge(snapshot).reasons
     assert reason.message == "The hub has not confirmed this station for 30 s. refused by peer"
+
+
+def test_a_port_that_clients_are_not_told_of_may_be_taken_while_ports_change() -> None:
+    """ADR 24: else one foreign process would make a whole group a last resort; not answering at all is no anyway."""
+    present = make.snapshot(nginx=make.engine(problem=problem("PortTaken")))
+    assert judge(present).readiness is LAST
+    assert present.desired is not None
+    desired = msgspec.structs.replace(present.desired, also_ports=protocol.Ports(proxy=1, http=2, https=3))
+    changing = dataclasses.replace(present, desired=desired)
+    assert judge(changing).readiness is READY
+    other = dataclasses.replace(changing, squid=make.engine(problem=problem("CheckFailed")))
+    assert judge(other).readiness is LAST
+    silent = dataclasses.replace(
+        changing, nginx=make.engine(problem=problem("PortTaken"), is_answering=False, is_running=False)
+    )
+    assert judge(silent).readiness is NO

@@ -11,7 +11,7 @@ import pytest
 
 from stationmaster.host import engine_process
 from stationmaster.host import files as host_files
-from stationmaster.model import errors, forward_proxy, ports
+from stationmaster.model import errors, forward_proxy, port_change, ports
 from stationmaster.station.sites import nginx, serving, spec, squid
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -173,3 +173,20 @@ def test_telling_words_leave_out_noise_and_secrets() -> None:
     words = engine_process.telling_words(output)
     assert words == "2026/11/22 15:43:29| FATAL: Bungled squid.conf line 9: cache_peer p login=… x"
     assert engine_process.telling_words("") == "it said nothing"
+
+
+def test_both_sets_of_ports_are_served_while_they_change() -> None:
+    """ADR 24: who comes by the ports that clients are not told (any more, or yet) gets lists that name those."""
+    following = port_change.PortSet.of(ports.PortTriple(26080, 27080, 17443))
+    changing = dataclasses.replace(NGINX, beside=following)
+    text = nginx.render_nginx(changing)
+    served = {17080, 17081, 17443, 17444, 27080, 27081}
+    assert set(nginx.nginx_ports(changing)) == served
+    assert len(nginx.nginx_ports(changing)) == len(served) == len(text.split("    server {\n")) - 1
+    by_balancer = text.split("listen 0.0.0.0:27081 ")[1].split("    server {\n")[0]
+    assert 'sub_filter "//updates.example.com:17080/" "//updates.example.com:27080/";' in by_balancer
+    by_told = text.split("listen 0.0.0.0:17081 ")[1].split("    server {\n")[0]
+    assert "sub_filter" not in by_told
+    proxy = dataclasses.replace(SQUID, beside=following)
+    assert squid.squid_ports(proxy) == (16080, 26080, 16081, 26081)
+    assert "http_port 0.0.0.0:26081 require-proxy-header" in squid.render_squid(proxy).configuration

@@ -11,8 +11,21 @@ import sqlalchemy as sa
 from stationmaster.hub import context
 from stationmaster.hub.api.wire import groups as wire
 from stationmaster.hub.api.wire.common import moment, moment_or_none
-from stationmaster.hub.services import doctor, facts, group_view, ha_groups, heartbeat, peer_facts, volume_samples
-from stationmaster.model import conditions, digest, peer_view, rotation, visibility, volume_trend
+from stationmaster.hub.services import (
+    doctor,
+    facts,
+    group_view,
+    ha_groups,
+    heartbeat,
+    mirror_lists,
+    peer_facts,
+    port_changes,
+    port_users,
+    volume_samples,
+)
+from stationmaster.model import conditions, desired, digest, peer_view, port_change, rotation, visibility, volume_trend
+
+_DONE = "DONE"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,6 +72,30 @@ def group(tx: sa.Connection, now: datetime.datetime, hub: context.Hub, head: Any
         stations=[_station(tx, look, member) for member in view.members],
         sources=[_source(look, source) for source in view.sources],
         findings=[finding(one) for one in doctor.examine(tx, now, hub, head)],
+        port_change=changing if (changing := ports_of(tx, now, hub, head)).phase != _DONE else None,
+    )
+
+
+def ports_of(tx: sa.Connection, now: datetime.datetime, hub: context.Hub, head: Any) -> wire.PortChange:
+    """What clients of the group are told, and how far a change-over of its ports is."""
+    known = facts.station_facts(ha_groups.find_group(tx, head.hostname, head.compartment_id))
+    told, row = known.client_address.ports, port_changes.find(tx, known.group_id)
+    if row is None:
+        return wire.PortChange(
+            phase=_DONE, told=told, beside=None, time_started=None, time_moved=None, time_ends=None, waiting=[]
+        )
+    beside = port_changes.beside_of(row)
+    members = mirror_lists.members(tx, head.hostname, head.compartment_id)
+    longest = datetime.timedelta(seconds=max(row.at_least_seconds, row.at_most_seconds))
+    situation = port_users.situation(tx, now, hub, members, row, beside)
+    return wire.PortChange(
+        phase=row.phase,
+        told=told,
+        beside=desired.wire_ports(beside.direct),
+        time_started=moment(row.time_started),
+        time_moved=moment_or_none(row.time_moved),
+        time_ends=moment(row.time_moved + longest) if row.time_moved else None,
+        waiting=list(port_change.decide(situation).waiting),
     )
 
 

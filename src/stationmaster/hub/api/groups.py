@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import datetime
+
 import sqlalchemy as sa
 
 from stationmaster.hub.api import group_shapes
 from stationmaster.hub.api.call import Answer, Call, empty
 from stationmaster.hub.api.routes import OWN, Route, Transaction
 from stationmaster.hub.api.wire import groups as wire
-from stationmaster.hub.services import ha_groups, stations
-from stationmaster.model import protocol
+from stationmaster.hub.services import ha_groups, port_changes, stations
+from stationmaster.model import ports, protocol
 
 
 def list_groups(call: Call, tx: sa.Connection) -> Answer:
@@ -36,6 +38,7 @@ def get_balancer(call: Call, tx: sa.Connection) -> Answer:
         servers=view.servers,
         digest=view.digest,
         can_end_tls=view.can_end_tls,
+        also_ports=view.also_ports,
     )
     return Answer(200, body)
 
@@ -44,8 +47,28 @@ def put_balancers(call: Call, tx: sa.Connection) -> Answer:
     """PUT groups/balancers: where a running balancer connects from, or what an operator states."""
     details = call.body(wire.BalancersDetails)
     head = ha_groups.find_group(tx, details.hostname, details.compartment_id)
-    found = ha_groups.state_balancers(tx, call.now, call.actor, head, details.node, details.addresses)
+    found = ha_groups.state_balancers(tx, call.now, call.actor, head, details.node, details.addresses, details.serves)
     return Answer(200, wire.Balancers(addresses=found))
+
+
+def change_ports(call: Call, tx: sa.Connection) -> Answer:
+    """POST groups/changePorts: all stations of a group go over to other ports, or back (ADR 24)."""
+    details = call.body(wire.ChangePortsDetails)
+    head = ha_groups.find_group(tx, details.hostname, details.compartment_id)
+    order = port_changes.Order(
+        wanted=ports.PortTriple(details.proxy, details.http, details.https),
+        at_least=datetime.timedelta(seconds=details.keep_at_least_seconds),
+        at_most=datetime.timedelta(seconds=details.keep_at_most_seconds),
+    )
+    port_changes.begin(tx, call.now, call.actor, call.hub, head, order)
+    return Answer(200, group_shapes.ports_of(tx, call.now, call.hub, head))
+
+
+def get_ports(call: Call, tx: sa.Connection) -> Answer:
+    """GET groups/ports: what clients are told, and how far a change-over is."""
+    query = call.query(wire.GroupQuery)
+    head = ha_groups.find_group(tx, query.hostname, query.compartment_id)
+    return Answer(200, group_shapes.ports_of(tx, call.now, call.hub, head))
 
 
 def issue_certificate(call: Call, tx: sa.Connection) -> Answer:
@@ -80,6 +103,8 @@ ROUTES: tuple[Route, ...] = (
         body=wire.BalancersDetails,
         transaction=Transaction.DECISION,
     ),
+    Route(method="POST", path=f"{OWN}/groups/changePorts", handler=change_ports, body=wire.ChangePortsDetails),
+    Route(method="GET", path=f"{OWN}/groups/ports", handler=get_ports, query=wire.GroupQuery),
     Route(method="POST", path=f"{OWN}/groups/certificate", handler=issue_certificate, body=wire.CertificateDetails),
     Route(method="POST", path=f"{OWN}/stations/{{stationId}}/drain", handler=drain),
     Route(method="POST", path=f"{OWN}/stations/{{stationId}}/undrain", handler=undrain),

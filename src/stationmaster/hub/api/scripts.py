@@ -10,7 +10,7 @@ from stationmaster.hub.api.call import Answer, Call
 from stationmaster.hub.api.routes import OWN, Route
 from stationmaster.hub.api.wire.common import Shown
 from stationmaster.hub.api.wire.groups import GroupQuery
-from stationmaster.hub.services import facts, ha_groups, scripts, stations
+from stationmaster.hub.services import facts, ha_groups, port_changes, scripts, stations
 
 
 class Script(Shown, frozen=True):
@@ -22,7 +22,8 @@ class Script(Shown, frozen=True):
 def station_script(call: Call, tx: sa.Connection) -> Answer:
     """GET stations/{stationId}/setupScript."""
     station: Any = stations.find(tx, call.path["stationId"], field="stationId")
-    return Answer(200, Script(content=scripts.station_setup(facts.station_facts(station))))
+    known = facts.station_facts(station)
+    return Answer(200, Script(content=scripts.station_setup(known, port_changes.beside(tx, known.group_id))))
 
 
 def instance_script(call: Call, tx: sa.Connection) -> Answer:

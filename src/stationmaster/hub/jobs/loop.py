@@ -23,6 +23,7 @@ from stationmaster.hub.services import (
     group_view,
     job_runs,
     leaving,
+    port_changes,
     station_refresh,
     syncs,
     visibility,
@@ -66,6 +67,8 @@ class Scheduler:
         if any(member.lifecycle_state == departures.DELETING for member in view.members):
             self._hub.store.transact(lambda tx: departures.finish(tx, now, self._hub, view))
         station_refresh.follow_open(self._hub, now, view)
+        if is_settled:
+            port_changes.carry_on(self._hub, now, head)
 
     def _keep_house(self, now: datetime.datetime) -> None:
         store = self._hub.store
@@ -74,6 +77,7 @@ class Scheduler:
         store.transact(lambda tx: syncs.fail_without_station(tx, now))
         store.transact(lambda tx: silence.tell_of_silent_targets(tx, now, self._hub))
         store.transact(lambda tx: volume_samples.keep(tx, now))
+        store.transact(port_changes.forget_deserted)
 
     def _do(self, action: str, work: Callable[[], object]) -> None:
         try:

@@ -6,11 +6,12 @@ import datetime
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema, store
-from stationmaster.hub.services import events, facts, group_view, mirror_lists
+from stationmaster.hub.services import events, facts, group_view, mirror_lists, port_changes
 from stationmaster.model import addresses, desired, digest, errors, groups, protocol
 
 STATED = ""  # the node of what an operator stated
@@ -45,35 +46,40 @@ def find_group(tx: sa.Connection, hostname: str, compartment_id: str | None) -> 
 def balancer_view(tx: sa.Connection, head: Any) -> protocol.BalancerView:
     """All that a balancer of the group needs to know."""
     members = [facts.station_facts(row) for row in mirror_lists.members(tx, head.hostname, head.compartment_id)]
+    beside = port_changes.beside(tx, members[0].group_id)
     view = protocol.BalancerView(
         hostname=members[0].client_address.host,
         group_id=members[0].group_id,
         ports=members[0].client_address.ports,
         servers=[desired.balanced_server(member) for member in members],
         can_end_tls=not any(member.certificate_path for member in members),
+        also_ports=desired.wire_ports(beside.direct) if beside is not None else None,
     )
-    return protocol.BalancerView(
-        hostname=view.hostname,
-        group_id=view.group_id,
-        ports=view.ports,
-        servers=view.servers,
-        can_end_tls=view.can_end_tls,
-        digest=digest.digest_of(view),
-    )
+    return msgspec.structs.replace(view, digest=digest.digest_of(view))
 
 
 def state_balancers(
-    tx: sa.Connection, now: datetime.datetime, actor: events.Actor, head: Any, node: str, told: Sequence[str]
+    tx: sa.Connection,
+    now: datetime.datetime,
+    actor: events.Actor,
+    head: Any,
+    node: str,
+    told: Sequence[str],
+    serves: Sequence[protocol.Ports] = (),
 ) -> list[str]:
-    """Store the addresses of a running balancer ``node``, or what an operator states; all addresses that count now."""
+    """Store the addresses of a running balancer ``node``, or what an operator states; all addresses that count now.
+
+    ``serves``: the clients' ports that the node serves, those of the view it follows first.
+    """
     canonical = sorted({_require_address(one) for one in told})
+    served = [[one.proxy, one.http, one.https] for one in serves] or None
     group_id, table = groups.group_id(head.hostname, head.compartment_id), schema.group_balancers
     this = sa.and_(table.c.group_id == group_id, table.c.node == node)
     former = tx.execute(sa.select(table.c.addresses).where(this)).scalar()
     if canonical and former is None:
-        store.insert_first(tx, table, group_id=group_id, node=node, addresses=canonical, time_seen=now)
+        store.insert_first(tx, table, group_id=group_id, node=node, addresses=canonical, time_seen=now, serves=served)
     elif canonical:
-        tx.execute(table.update().where(this).values(addresses=canonical, time_seen=now))
+        tx.execute(table.update().where(this).values(addresses=canonical, time_seen=now, serves=served))
     else:
         tx.execute(table.delete().where(this))
     if canonical != (former or []):

@@ -15,7 +15,16 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema, store
-from stationmaster.hub.services import facts, leases, mirror_lists, retention, scripts, sync_requests, volume_leases
+from stationmaster.hub.services import (
+    facts,
+    leases,
+    mirror_lists,
+    port_changes,
+    retention,
+    scripts,
+    sync_requests,
+    volume_leases,
+)
 from stationmaster.hub.services.work_requests import clean
 from stationmaster.model import addresses, desired, digest, errors, groups, moments, protocol, sharing
 
@@ -82,6 +91,7 @@ def build_desired(
         members=tuple(facts.station_facts(member) for member in members),
         balancer_addresses=facts.balancer_addresses(tx, own.group_id, now),
         sync_numbers=sync_requests.latest_numbers(tx, own.group_id),
+        beside=port_changes.beside(tx, own.group_id),
     )
     sources = [facts.source_facts(row) for row in mirror_lists.sources(tx, members)]
     script = scripts.instance_setup(hub, own)

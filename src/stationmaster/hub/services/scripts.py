@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stationmaster.hub import context
 from stationmaster.hub.services import facts
-from stationmaster.model import desired, setup_scripts
+from stationmaster.model import desired, port_change, setup_scripts
 
 
 def instance_setup(hub: context.Hub, station: desired.StationFacts) -> str:
@@ -15,6 +15,6 @@ def instance_setup(hub: context.Hub, station: desired.StationFacts) -> str:
     return setup_scripts.render_instance_setup(station.client_address, known.address.url, ca_pem)
 
 
-def station_setup(station: desired.StationFacts) -> str:
-    """The script that opens a station's ports on its host."""
-    return setup_scripts.render_station_setup(station.direct, station.balancer)
+def station_setup(station: desired.StationFacts, beside: port_change.PortSet | None) -> str:
+    """The script that opens a station's ports on its host, those that are served ``beside`` too."""
+    return setup_scripts.render_station_setup(port_change.PortSet(station.direct, station.balancer), beside)

@@ -9,7 +9,15 @@ import sqlalchemy as sa
 
 from stationmaster.hub.api.wire import stations as wire
 from stationmaster.hub.db import schema
-from stationmaster.hub.services import compartments, events, mirror_lists, own_profiles, references, station_config
+from stationmaster.hub.services import (
+    compartments,
+    events,
+    mirror_lists,
+    own_profiles,
+    port_changes,
+    references,
+    station_config,
+)
 from stationmaster.model import errors, groups, ocid, ports
 
 
@@ -71,6 +79,8 @@ def update(
     changed = sorted(name for name, value in columns.items() if value != getattr(row, name))
     if not changed:
         return row
+    if {"proxy_port", "mirror_port", "mirror_sslport"} & set(changed):
+        port_changes.require_none(tx, row)
     new = _write(tx, now, row, columns)
     own_profiles.follow(tx, now, new)
     message = f"Station {new.display_name} was changed: {', '.join(changed)}."

@@ -31,6 +31,7 @@ class BalancerView(Message, frozen=True):
     """All a balancer of one group needs to know; ``digest`` changes when anything else does.
 
     ``can_end_tls``: clients trust the hub's CA for the group's name, since no station shows a certificate of its own.
+    ``also_ports``: clients come to these as well, while the ports of the group change (ADR 24).
     """
 
     hostname: str
@@ -39,3 +40,4 @@ class BalancerView(Message, frozen=True):
     servers: list[BalancedServer]
     can_end_tls: bool = False
     digest: str = ""
+    also_ports: Ports | None = None

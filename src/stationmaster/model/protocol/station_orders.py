@@ -75,7 +75,11 @@ class HubAddress(Message, frozen=True):
 
 
 class StationDesired(Message, frozen=True):
-    """Everything a station should be; kept by it, so that it can start without the hub (I9)."""
+    """Everything a station should be; kept by it, so that it can start without the hub (I9).
+
+    ``also_ports`` and ``also_balancer_ports`` are served beside ``ports`` while the ports of the group change (ADR 24);
+    clients are told ``ports``.
+    """
 
     station_id: str
     display_name: str
@@ -100,6 +104,8 @@ class StationDesired(Message, frozen=True):
     confirmed_seconds: float = 6.0
     retention_seconds: float = 3 * 86400.0
     agent_port: int = 0  # where HAProxy's agent check is answered; 0 for none
+    also_ports: Ports | None = None
+    also_balancer_ports: Ports | None = None
 
 
 class Lease(Message, frozen=True):

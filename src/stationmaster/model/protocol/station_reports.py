@@ -99,7 +99,10 @@ class CertificateReport(Message, frozen=True):
 
 
 class StationHeartbeat(Message, frozen=True):
-    """Sent every two seconds: the station's full state; the hub decides on the last one only (R7)."""
+    """Sent every two seconds: the station's full state; the hub decides on the last one only (R7).
+
+    ``listening`` are the ports of nginx and squid that are in force, those for balancers too.
+    """
 
     time_sent: datetime.datetime
     daemon_version: str
@@ -112,3 +115,4 @@ class StationHeartbeat(Message, frozen=True):
     desired_digest: str = ""
     applied_digest: str = ""
     certificate: CertificateReport | None = None
+    listening: list[int] = []

@@ -16,11 +16,14 @@ from stationmaster.station.sites import spec as site_spec
 
 @dataclasses.dataclass(frozen=True)
 class _Server:
+    """One port. ``list_address`` is what the one-line lists name here instead of the group's address and ``port``."""
+
     title: str
     listens: tuple[str, ...]
-    port: int
     is_tls: bool
     is_for_balancers: bool
+    port: int
+    list_address: str
 
 
 def render_nginx(spec: site_spec.NginxSpec) -> str:
@@ -52,32 +55,54 @@ def render_nginx(spec: site_spec.NginxSpec) -> str:
 
 def nginx_ports(spec: site_spec.NginxSpec) -> tuple[int, ...]:
     """The ports that answer once this configuration is in force."""
-    http = (spec.direct.http, spec.balancer.http)
-    return (*http, spec.direct.https, spec.balancer.https) if spec.certificate else http
+    return tuple(one.port for one in _doors(spec))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Door:
+    """A port with its purpose; ``direct`` is the clients' port of its own set of ports, ``told`` that of the list."""
+
+    port: int
+    is_tls: bool
+    is_for_balancers: bool
+    direct: int
+    told: int
+
+
+def _doors(spec: site_spec.NginxSpec) -> tuple[_Door, ...]:
+    """Each port once; those that are served beside, while the ports of the group change, come last."""
+    found: dict[int, _Door] = {}
+    told = spec.direct
+    for direct, balancer in (
+        (spec.direct, spec.balancer),
+        *([(spec.beside.direct, spec.beside.balancer)] if spec.beside else []),
+    ):
+        for is_tls in (False, True) if spec.certificate else (False,):
+            mine, theirs = (direct.https, balancer.https) if is_tls else (direct.http, balancer.http)
+            named = told.https if is_tls else told.http
+            found.setdefault(mine, _Door(mine, is_tls, False, mine, named))
+            found.setdefault(theirs, _Door(theirs, is_tls, True, mine, named))
+    return tuple(found.values())
 
 
 def _servers(spec: site_spec.NginxSpec) -> tuple[_Server, ...]:
-    servers = [
-        _Server("Clients that come directly.", _listens(spec, spec.direct.http, ""), spec.direct.http, False, False),
-        _Server("Balancers.", _listens(spec, spec.balancer.http, "proxy_protocol"), spec.balancer.http, False, True),
-    ]
-    if spec.certificate:
-        servers += [
+    advertised = addresses.url_host(addresses.canonical_host(spec.hostname))
+    servers = []
+    for door in _doors(spec):
+        who = "Balancers" if door.is_for_balancers else "Clients that come directly"
+        options = [*(["ssl"] if door.is_tls else []), *(["proxy_protocol"] if door.is_for_balancers else [])]
+        # Who comes by a port that clients are not told (any more, or yet) stays there.
+        elsewhere = f"{advertised}:{door.direct}" if door.direct != door.told else ""
+        servers.append(
             _Server(
-                "Clients that come directly, TLS.",
-                _listens(spec, spec.direct.https, "ssl"),
-                spec.direct.https,
-                True,
-                False,
-            ),
-            _Server(
-                "Balancers, TLS.",
-                _listens(spec, spec.balancer.https, "ssl proxy_protocol"),
-                spec.balancer.https,
-                True,
-                True,
-            ),
-        ]
+                f"{who}{', TLS' if door.is_tls else ''}.",
+                _listens(spec, door.port, " ".join(options)),
+                door.is_tls,
+                door.is_for_balancers,
+                door.told,
+                elsewhere if door.is_for_balancers else "$asked_address",
+            )
+        )
     return tuple(servers)
 
 

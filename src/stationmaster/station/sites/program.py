@@ -145,6 +145,13 @@ def wanted_nginx(spec: site_spec.NginxSpec) -> engines.Wanted:
     )
 
 
+def ports_of(spec: object) -> tuple[int, ...]:
+    """The ports that answer once a spec of nginx or squid is in force."""
+    if isinstance(spec, site_spec.NginxSpec):
+        return nginx.nginx_ports(spec)
+    return squid.squid_ports(spec) if isinstance(spec, site_spec.SquidSpec) and spec.is_enabled else ()
+
+
 def wanted_squid(spec: site_spec.SquidSpec) -> engines.Wanted:
     """Configuration, hosts file and ports."""
     rendered = squid.render_squid(spec)

@@ -27,7 +27,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from stationmaster.model import addresses, errors, forward_proxy, plain_path, ports
+from stationmaster.model import addresses, errors, forward_proxy, plain_path, port_change, ports
 
 _UNIX_SOCKET_LIMIT = 107
 _STATION_ID = re.compile(r"[A-Za-z0-9._-]{1,255}")
@@ -59,6 +59,7 @@ class NginxSpec:
     itself, whatever range is permitted, that clients can fetch a generation (ha-protocol R4). ``monitors`` may read
     ``/metrics`` on the direct ports. ``peers`` are the stations that may read the trees by the certificate that
     ``authority``, a file, has signed for them (ADR 14). ``is_volume_silent``: nothing looks at the mirror directory.
+    ``beside`` are served as well, while the ports of the group change (ADR 24).
     """
 
     state_directory: Path
@@ -77,6 +78,7 @@ class NginxSpec:
     worker_processes: str = "auto"
     probe_token: str = dataclasses.field(default="", repr=False)
     monitors: tuple[addresses.Network, ...] = ()
+    beside: port_change.PortSet | None = None
 
     def __post_init__(self) -> None:
         plain_path.require_plain_path(self.state_directory, what="The state directory")
@@ -127,7 +129,10 @@ class HubTarget:
 
 @dataclasses.dataclass(frozen=True)
 class SquidSpec:
-    """The proxy on two ports. ``service_name`` is unique per station on one machine: letters and digits only."""
+    """The proxy on two ports. ``service_name`` is unique per station on one machine: letters and digits only.
+
+    ``beside`` are served as well, while the ports of the group change (ADR 24).
+    """
 
     state_directory: Path
     service_name: str
@@ -140,6 +145,7 @@ class SquidSpec:
     is_enabled: bool = True
     user: str | None = "proxy"
     listen: tuple[str, ...] = ("0.0.0.0",)  # noqa: S104 - a station is there to be reached
+    beside: port_change.PortSet | None = None
 
     def __post_init__(self) -> None:
         plain_path.require_plain_path(self.state_directory, what="The state directory")

@@ -37,8 +37,8 @@ def render_squid(spec: site_spec.SquidSpec) -> SquidFiles:
         service_name=spec.service_name,
         directory=spec.directory,
         user=spec.user,
-        direct_ports=_endpoints(spec.listen, spec.direct.proxy),
-        balancer_ports=_endpoints(spec.listen, spec.balancer.proxy),
+        direct_ports=[one for port in _direct(spec) for one in _endpoints(spec.listen, port)],
+        balancer_ports=[one for port in _for_balancers(spec) for one in _endpoints(spec.listen, port)],
         balancer_addresses=site_spec.sorted_addresses(spec.balancer_addresses),
         permitted=site_spec.sorted_networks(spec.permitted),
         hub_names=sorted({addresses.canonical_host(name) for name in spec.hub.names}),
@@ -52,7 +52,15 @@ def render_squid(spec: site_spec.SquidSpec) -> SquidFiles:
 
 def squid_ports(spec: site_spec.SquidSpec) -> tuple[int, ...]:
     """The ports that answer once this configuration is in force."""
-    return (spec.direct.proxy, spec.balancer.proxy)
+    return (*_direct(spec), *_for_balancers(spec))
+
+
+def _direct(spec: site_spec.SquidSpec) -> list[int]:
+    return sorted({spec.direct.proxy, *([spec.beside.direct.proxy] if spec.beside else [])})
+
+
+def _for_balancers(spec: site_spec.SquidSpec) -> list[int]:
+    return sorted({spec.balancer.proxy, *([spec.beside.balancer.proxy] if spec.beside else [])})
 
 
 def _endpoints(listen: tuple[str, ...], port: int) -> list[str]:

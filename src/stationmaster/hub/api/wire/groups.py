@@ -30,6 +30,7 @@ class BalancerView(Shown, frozen=True):
     servers: list[protocol.BalancedServer]
     digest: str
     can_end_tls: bool
+    also_ports: protocol.Ports | None
 
 
 class VolumeOutlook(Shown, frozen=True):
@@ -134,6 +135,22 @@ class Finding(Shown, frozen=True):
     hint: str
 
 
+class PortChange(Shown, frozen=True):
+    """The ports of a group, and their change-over (`model.port_change`): ``phase`` is OPENING, MOVING, or DONE.
+
+    ``told`` is what clients are told now, ``beside`` what is served as well. ``waiting`` says for whom it waits.
+    ``time_ends``: when the former ports go at the latest.
+    """
+
+    phase: str
+    told: protocol.Ports
+    beside: protocol.Ports | None
+    time_started: str | None
+    time_moved: str | None
+    time_ends: str | None
+    waiting: list[str]
+
+
 class Group(Shown, frozen=True):
     """An HA group: the stations with one hostname in one compartment (I1)."""
 
@@ -145,6 +162,7 @@ class Group(Shown, frozen=True):
     stations: list[GroupStation]
     sources: list[GroupSource]
     findings: list[Finding]
+    port_change: PortChange | None
 
 
 class GroupCollection(Shown, frozen=True):
@@ -174,6 +192,26 @@ class BalancersDetails(Details, frozen=True):
     addresses: Annotated[list[str], msgspec.Meta(max_length=64)]
     compartment_id: str | None = None
     node: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    serves: Annotated[list[protocol.Ports], msgspec.Meta(max_length=2)] = []
+
+
+_Port = Annotated[int, msgspec.Meta(ge=1, le=65535)]
+_Seconds = Annotated[int, msgspec.Meta(ge=0, le=366 * 86400)]
+
+
+class ChangePortsDetails(Details, frozen=True):
+    """The ports to which a whole group goes over, and how long the former ones stay: until nobody uses them.
+
+    But not less than ``keep_at_least_seconds``, and not longer than ``keep_at_most_seconds``.
+    """
+
+    hostname: str
+    proxy: _Port
+    http: _Port
+    https: _Port
+    compartment_id: str | None = None
+    keep_at_least_seconds: _Seconds = 0
+    keep_at_most_seconds: _Seconds = 86400
 
 
 class CertificateDetails(Details, frozen=True):
