@@ -229,7 +229,7 @@ def running_hub(directory: Path, database: str | None = None) -> Iterator[LiveHu
     """A hub made by ``hub init``, served by a real uvicorn on a free loopback port."""
     import uvicorn
 
-    from stationmaster.hub import opening, wiring
+    from stationmaster.hub import opening, public_address, wiring
 
     wall_clock = ShiftedClock()
     if database is None:
@@ -238,7 +238,8 @@ def running_hub(directory: Path, database: str | None = None) -> Iterator[LiveHu
         _initialise(directory, database)
     listener = socket.create_server(("127.0.0.1", 0))
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    hub = opening.open_hub(directory / "state", endpoint, wall_clock)
+    opened = opening.open_hub(directory / "state", public_address.Own(endpoint, is_given=True), wall_clock)
+    hub = dataclasses.replace(opened, clock=wall_clock, watch=None)  # a clock that tests move
     config = uvicorn.Config(wiring.build_app(hub), log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

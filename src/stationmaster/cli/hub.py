@@ -51,6 +51,45 @@ def init(state_dir: Path, database: str | None, oci_config: Path) -> None:
 
 @hub.command()
 @_STATE_DIR
+@click.option(
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Written for its owner alone: it holds the CA's private key and the address of the database.",
+)
+def invite(state_dir: Path, output: Path) -> None:
+    """On a hub with PostgreSQL: write what one more replica needs. Carry it over, join, and remove it."""
+    from stationmaster.hub.services import replicas
+
+    replicas.invite(state_dir, output, files.Files())
+    click.echo(f"{output} holds the CA's private key. Carry it over with its mode (scp -p), join, then remove it.")
+
+
+@hub.command()
+@_STATE_DIR
+@click.option(
+    "--invitation",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="What `hub invite` wrote on a hub that runs.",
+)
+@click.option(
+    "--database",
+    metavar="URL",
+    envvar="STATIONMASTER_DATABASE",
+    show_envvar=True,
+    help="Where this host finds the hub's PostgreSQL database; default: as the invitation says.",
+)
+def join(state_dir: Path, invitation: Path, database: str | None) -> None:
+    """Make one more replica of a hub: its state directory, with the hub's CA. Nothing in the database changes."""
+    from stationmaster.hub.services import replicas
+
+    made = replicas.join(replicas.Wanted(state_dir, invitation, database), files.Files(), clock.SystemClock())
+    click.echo(f"A replica of the hub is in {made.root}. Remove {invitation} here and where it was written.")
+
+
+@hub.command()
+@_STATE_DIR
 @click.option("--listen", required=True, metavar="HOST:PORT", help="For example 0.0.0.0:8443.")
 @click.option("--tls-name", "tls_names", multiple=True, metavar="NAME", help="Name or address in the certificate.")
 @click.option("--public-url", metavar="URL", help="What response files carry; default: the first TLS name.")

@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Callable, Sequence
 
 from stationmaster.host import clock
-from stationmaster.hub import orders, settling
+from stationmaster.hub import orders, public_address, settling, watch
 from stationmaster.hub.db import store
 from stationmaster.hub.services import authority
 
@@ -31,7 +31,8 @@ class Times:
 class Hub:
     """One hub process. ``resolve`` gives the addresses of a host name; ``page_secret`` seals page tokens.
 
-    ``settling`` and ``orders`` are what the process remembers without the database.
+    ``clock`` is the hub's time, one for all replicas. ``settling`` and ``orders`` are what the process remembers
+    without the database, ``watch`` what it looks at each round; without one nothing is watched.
     """
 
     store: store.Store
@@ -39,12 +40,18 @@ class Hub:
     authority: authority.Authority
     tenancy_id: str
     region: str
-    public_url: str
+    address: public_address.PublicAddress
     resolve: Callable[[str], Sequence[str]]
     page_secret: bytes
     times: Times = Times()
     settling: settling.Settling = dataclasses.field(default_factory=settling.Settling)
     orders: orders.Orders = dataclasses.field(default_factory=orders.Orders)
+    watch: watch.Watch | None = None
+
+    @property
+    def public_url(self) -> str:
+        """The address that machines are told."""
+        return self.address.url
 
     @property
     def is_settled(self) -> bool:

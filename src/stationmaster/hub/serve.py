@@ -9,6 +9,7 @@ import logging
 import signal
 import ssl
 import threading
+import urllib.parse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -16,12 +17,12 @@ import uvicorn
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from stationmaster.host import clock, files, limits, network
-from stationmaster.hub import connections, context, logs, measures, opening, state_dir, wiring
+from stationmaster.hub import connections, context, logs, measures, opening, public_address, state_dir, wiring
 from stationmaster.hub.jobs import loop
 from stationmaster.hub.services import authority
 from stationmaster.model import addresses, errors
 
-RENEWAL_CHECK = datetime.timedelta(hours=1)
+RENEWAL_CHECK = datetime.timedelta(minutes=1)
 _GRACE_SECONDS = 10
 
 
@@ -80,7 +81,8 @@ def serve(root: Path, listening: Listening, disk: files.Files, wall_clock: clock
     """Serve until SIGTERM or SIGINT; requests that have begun are finished."""
     logs.configure()
     limits.raise_open_files()
-    hub = opening.open_hub(root, listening.public_url, wall_clock)
+    own = public_address.Own(listening.public_url, is_given=bool(listening.given_public_url))
+    hub = opening.open_hub(root, own, wall_clock)
     counted = measures.Measures()
     config = uvicorn.Config(
         wiring.build_app(hub, counted, (*wiring.LOOPBACK, *listening.monitors)),
@@ -139,11 +141,17 @@ class _Certificate:
     """The hub's own certificate, made when missing and renewed in place; open connections keep the former one."""
 
     def __init__(self, hub: context.Hub, where: state_dir.StateDir, names: tuple[str, ...], disk: files.Files) -> None:
-        self._hub, self._where, self._names, self._disk = hub, where, names, disk
+        self._hub, self._where, self._own_names, self._disk = hub, where, names, disk
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
         self.renew()
         self.context.load_cert_chain(where.tls_chain, where.tls_key)
+
+    @property
+    def _names(self) -> tuple[str, ...]:
+        """This replica's own, and the one by which machines come to any of them."""
+        public = addresses.canonical_host(urllib.parse.urlsplit(self._hub.public_url).hostname or "localhost")
+        return tuple(dict.fromkeys((*self._own_names, public)))
 
     def renew(self) -> None:
         """Make a new certificate when the present one is missing, names something else, or nears its end."""
@@ -165,7 +173,7 @@ def _renew_on_time(renew: Callable[[], None], stop: threading.Event) -> None:
         try:
             renew()
         except Exception:  # noqa: BLE001 - the edge of a loop: the former certificate still serves
-            logs.write("certificate not renewed", level=logging.ERROR, is_traced=True, action="try again in an hour")
+            logs.write("certificate not renewed", level=logging.ERROR, is_traced=True, action="try again in a minute")
 
 
 def _no_renewal() -> None:

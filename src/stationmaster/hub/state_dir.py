@@ -21,12 +21,16 @@ FORMAT_VERSION = 1
 
 
 class HubFile(msgspec.Struct, frozen=True, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """Content of ``hub.json``; the database URL may carry a password, hence the mode of the file."""
+    """Content of ``hub.json``; the database URL may carry a password, hence the mode of the file.
+
+    ``is_joined``: the hub was made elsewhere, and this is one more replica of it.
+    """
 
     format_version: int
     database: str
     tenancy_id: str
     region: str
+    is_joined: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

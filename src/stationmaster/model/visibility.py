@@ -46,10 +46,11 @@ class Decision:
 
 def decide(snapshot: rotation.Snapshot, limits: rotation.Limits) -> Decision:
     """I5: the next step for one source of one group. Pure; the caller stores it by compare-and-set on the number."""
-    excluded = rotation.excluded_stations(snapshot, limits)
     doubt = _doubt(snapshot, limits)
     if doubt:
-        return Decision(Verdict.KEEP, snapshot.visible, excluded, doubt)
+        left = frozenset(one.id for one in snapshot.stations if one.excluded_seconds is not None)
+        return Decision(Verdict.KEEP, snapshot.visible, left, doubt)
+    excluded = rotation.excluded_stations(snapshot, limits)
     told = _told_by_volumes(snapshot, limits)
     if told is not None:
         return Decision(Verdict.ADOPT, told, excluded, "A volume carries a higher number than the hub remembered.")
@@ -150,6 +151,9 @@ def _is_unclear(snapshot: rotation.Snapshot, newest: rotation.Generation | None,
         return not rotation.holders_in_touch(snapshot, word, limits)
     if snapshot.visible is None or not rotation.holders_in_touch(snapshot, snapshot.visible.generation, limits):
         return True
+    leader = next((one for one in snapshot.stations if one.id == snapshot.lease.holder), None)
+    if leader is not None and leader.is_led and leader.sync_generation not in (None, snapshot.visible.generation):
+        return True  # found under a token that it has lost since: its word counts no more, also of an older generation
     return newest is not None and rotation.is_newer(snapshot, newest)
 
 

@@ -1,11 +1,24 @@
 import concurrent.futures
+import dataclasses
+import datetime
 import threading
 from typing import Any
 
 import pytest
 
+from stationmaster.host import clock
+from stationmaster.hub import shared_clock, watch
 from stationmaster.hub.db import schema
 from stationmaster.hub.jobs import loop
+
+
+class WallClock(clock.SystemClock):
+    """A wall clock that somebody sets while the monotonic one runs on."""
+
+    shift = 0.0
+
+    def now(self) -> datetime.datetime:
+        return super().now() + datetime.timedelta(seconds=self.shift)
 
 
 def hold(group: Any, generation: str) -> None:
@@ -32,14 +45,26 @@ def test_a_hub_that_has_just_started_first_listens(fleet: Any, group: Any) -> No
     assert [one.token for one in group.a.last.leases] == [1]
 
 
-def test_a_clock_that_jumped_ends_no_lease(fleet: Any, group: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("jump", [3600.0, -3600.0])
+def test_a_clock_that_jumped_ends_no_lease(fleet: Any, group: Any, jump: float) -> None:
+    hub = fleet.live.hub
+    wall = WallClock()
+    shared = shared_clock.SharedClock(wall)
+    watched = watch.Watch(hub.store, shared, hub.settling, hub.address)
+    fleet.scheduler = loop.Scheduler(dataclasses.replace(hub, clock=shared, watch=watched))
     fleet.tick()
-    group.beat()
-    at = fleet.live.clock.monotonic() - fleet.live.clock.shift
-    monkeypatch.setattr(type(fleet.live.clock), "monotonic", lambda _: at)
-    fleet.tick(3600)
-    assert not fleet.live.hub.is_settled
+    hold(group, "g1")
+    fleet.tick()
+    holder = group.a.beat().leases or group.b.beat().leases
+    assert holder
+    wall.shift = jump
+    fleet.tick()
+    assert not hub.is_settled
+    for _ in range(3):
+        fleet.tick()
     assert fleet.events("LEASE_MOVED") == []
+    with hub.store.read() as tx:
+        assert tx.execute(schema.source_leases.select()).one().time_renewed <= shared.now() + watch.AHEAD
 
 
 def test_of_two_replicas_one_wins_each_write(fleet: Any, group: Any) -> None:

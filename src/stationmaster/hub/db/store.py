@@ -3,12 +3,14 @@
 A *decision* (``write``, ``transact``) is serializable and durable: SQLite has one writer at a time (BEGIN IMMEDIATE,
 taken under a lock of this process so that threads queue fairly), PostgreSQL runs SERIALIZABLE and may ask for a second
 try, which ``transact`` makes. A *fact* (``transact(..., kind=Kind.FACT)``) is something a machine says again anyway: it
-skips the wait for the disk, and on PostgreSQL runs READ COMMITTED.
+skips the wait for the disk, and on PostgreSQL runs READ COMMITTED. On PostgreSQL each of both begins with a look at the
+server (`primary`), and ``on_change`` is told of a server that is not the former, or was lost.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime
 import enum
 import threading
 from collections.abc import Callable, Iterator
@@ -21,14 +23,26 @@ import msgspec
 import sqlalchemy as sa
 
 from stationmaster.host import clock
+from stationmaster.hub.db import primary
 from stationmaster.model import errors
 
 T = TypeVar("T")
 
 _ATTEMPTS = 8
-_RACE_STATES = frozenset({"40001", "40P01"})  # serialization failure, deadlock
+# Serialization failure, deadlock, and a pause in the midst of a transaction for which the server ended it.
+_RACE_STATES = frozenset({"40001", "40P01", "25P03"})
 _WRITER_WAIT_SECONDS = 30.0
 _MIGRATION_LOCK = 7_264_001  # any number, the same in all releases
+_MIGRATION_PATIENCE = "60s"
+# A server whose host is gone is noticed in seconds, not when the kernel gives up.
+_POSTGRES_CONNECTION = {
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "stationmaster",
+}
 
 
 class Kind(enum.Enum):
@@ -64,6 +78,8 @@ class Store:
         self._clock = wall_clock
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._writer = threading.Lock()
+        self._guard = primary.Guard(self._changed)
+        self.on_change: Callable[[str], None] = _ignored
 
     @property
     def engine(self) -> sa.Engine:
@@ -86,12 +102,21 @@ class Store:
             with self._writing_sqlite(kind) as tx:
                 yield tx
             return
-        level = "SERIALIZABLE" if kind is Kind.DECISION else "READ COMMITTED"
-        options: dict[str, Any] = {"isolation_level": level, "postgresql_readonly": False}
-        with self._engine.connect().execution_options(**options) as tx, tx.begin():
-            if kind is Kind.FACT:
-                tx.exec_driver_sql("SET LOCAL synchronous_commit = off")
+        with self._writing_postgres(kind) as (tx, _):
             yield tx
+
+    def look(self) -> datetime.datetime | None:
+        """The database server's own time, after a look whether it may decide; None where there is no server."""
+        if self._is_sqlite:
+            return None
+        with self._writing_postgres(Kind.FACT) as (_, time):
+            return time
+
+    def prepare(self) -> None:
+        """Once, before the first transaction that writes: what the server can be asked."""
+        if not self._is_sqlite:
+            with self._engine.connect() as connection:
+                self._guard.prepare(connection)
 
     def transact(self, work: Callable[[sa.Connection], T], *, kind: Kind = Kind.DECISION) -> T:
         """``work`` in a transaction of its own, again from the start when it lost a race; so it has no other effect."""
@@ -110,6 +135,7 @@ class Store:
         """Bring the database to this release's schema; a database that is there already is left as it is."""
         with self._engine.connect().execution_options(sm_begin="BEGIN IMMEDIATE") as connection:
             if not self._is_sqlite:  # replicas that start together take turns; SQLite's writer lock does that
+                connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{_MIGRATION_PATIENCE}'")
                 connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
             alembic.command.upgrade(migration_config(connection), "head")
             connection.commit()
@@ -117,6 +143,23 @@ class Store:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+    def _changed(self, what: str) -> None:
+        self.on_change(f"The database changed: {what}.")
+
+    @contextlib.contextmanager
+    def _writing_postgres(self, kind: Kind) -> Iterator[tuple[sa.Connection, datetime.datetime]]:
+        level = "SERIALIZABLE" if kind is Kind.DECISION else "READ COMMITTED"
+        options: dict[str, Any] = {"isolation_level": level, "postgresql_readonly": False}
+        try:
+            with self._engine.connect().execution_options(**options) as tx, tx.begin():
+                yield tx, self._guard.enter(tx, is_durable=kind is Kind.DECISION)
+        except sa.exc.DBAPIError as exc:
+            if primary.is_standby_refusal(exc):
+                raise primary.standby() from exc
+            if exc.connection_invalidated and not _is_race(exc):
+                self.on_change("The connection to the database broke.")
+            raise
 
     @contextlib.contextmanager
     def _writing_sqlite(self, kind: Kind) -> Iterator[sa.Connection]:
@@ -143,6 +186,10 @@ def migration_config(connection: sa.Connection) -> alembic.config.Config:
 
 def _driver(connection: sa.Connection) -> Any:
     return connection.connection.driver_connection
+
+
+def _ignored(_: str) -> None:
+    """Nobody listens."""
 
 
 def _is_race(exc: Exception) -> bool:
@@ -174,11 +221,20 @@ def _make_engine(url: str, pool_size: int) -> sa.Engine:
         "max_overflow": 3 * pool_size,  # as many as the frame has worker threads
     }
     if parsed.get_backend_name() == "postgresql":
-        return sa.create_engine(parsed, pool_pre_ping=True, **options)
+        given = {name: value for name, value in _POSTGRES_CONNECTION.items() if name not in parsed.query}
+        engine = sa.create_engine(parsed, pool_pre_ping=True, connect_args=given, **options)
+        sa.event.listen(engine, "handle_error", _notice_other_server)
+        return engine
     engine = sa.create_engine(parsed, connect_args={"timeout": _WRITER_WAIT_SECONDS}, **options)
     sa.event.listen(engine, "connect", _prepare_sqlite)
     sa.event.listen(engine, "begin", _begin_sqlite)
     return engine
+
+
+def _notice_other_server(context: Any) -> None:
+    """A pooler went over to a server that does not know what was prepared: begin anew with fresh connections."""
+    if getattr(context.original_exception, "sqlstate", None) == "26000":
+        context.is_disconnect = True
 
 
 def _prepare_sqlite(connection: Any, _record: Any) -> None:

@@ -17,6 +17,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context, logs, measures
 from stationmaster.hub.api import retry_tokens
+from stationmaster.hub.db import primary
 from stationmaster.hub.jobs import silence, station_health
 from stationmaster.hub.services import (
     departures,
@@ -43,24 +44,26 @@ class Scheduler:
         self._time_kept: datetime.datetime | None = None
 
     def tick(self) -> None:
-        """One round."""
+        """One round. Whether it may decide is asked at each step: a database may change between two of them."""
+        if self._hub.watch is not None:
+            self._do("look at the database", self._hub.watch.look)
         now = self._hub.clock.now()
-        is_settled = self._hub.is_settled
-        self._do("look at the volumes", lambda: volumes.step(self._hub, now, is_settled=is_settled))
-        self._do("look at the groups", lambda: self._look_at_groups(now, is_settled=is_settled))
+        self._do("look at the volumes", lambda: volumes.step(self._hub, now, is_settled=self._hub.is_settled))
+        self._do("look at the groups", lambda: self._look_at_groups(now))
         self._do("run scheduled jobs", lambda: job_runs.run_due(self._hub, now))
         if self._time_kept is None or now - self._time_kept >= _HOUSEKEEPING:
             self._time_kept = now
             self._do("keep house", lambda: self._keep_house(now))
 
-    def _look_at_groups(self, now: datetime.datetime, *, is_settled: bool) -> None:
+    def _look_at_groups(self, now: datetime.datetime) -> None:
         with self._hub.store.read() as tx:
             heads = group_view.group_heads(tx)
         for head in heads:
             action = f"look at the group {head.hostname_key}"
-            self._do(action, functools.partial(self._look_at, now, head, is_settled=is_settled))
+            self._do(action, functools.partial(self._look_at, now, head))
 
-    def _look_at(self, now: datetime.datetime, head: sa.Row[Any], *, is_settled: bool) -> None:
+    def _look_at(self, now: datetime.datetime, head: sa.Row[Any]) -> None:
+        is_settled = self._hub.is_settled
         view = visibility.step_group(self._hub, now, head, is_settled=is_settled)
         station_health.tell_changes(self._hub, now, view)
         syncs.follow_open(self._hub, now, head, view)
@@ -84,8 +87,10 @@ class Scheduler:
             work()
         except sa.exc.OperationalError as exc:
             if exc.connection_invalidated:
-                self._hub.settling.unsettle()  # R8: what was decided last may be gone with the former primary
+                self._hub.settling.unsettle("The database was lost.")  # R8
             logs.write("the database is away", level=logging.ERROR, action=action, error=str(exc.orig))
+        except primary.NotDecidingError as exc:
+            logs.write("no decision", level=logging.WARNING, action=action, error=str(exc))
         except Exception:  # noqa: BLE001 - the edge of a loop: tried again in a second
             logs.write("scheduler step failed", level=logging.ERROR, is_traced=True, action=action)
 

@@ -16,6 +16,8 @@ from stationmaster.hub.services import facts, mirror_lists, station_facts
 from stationmaster.model import groups, leadership, moments, protocol, rotation, sharing
 
 _OLD = datetime.timedelta(minutes=1)
+_LONG_AGO = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+_LONG_SECONDS = datetime.timedelta(days=3650).total_seconds()
 Reports = station_facts.Reports
 Lags = station_facts.Lags
 
@@ -82,8 +84,13 @@ def view_group(
     *,
     is_settled: bool = True,
     is_deciding: bool = False,
+    listened: float = math.inf,
 ) -> GroupView:
-    """The group of the station ``head``. ``is_deciding``: something is written in this transaction that rests on it."""
+    """The group of the station ``head``. ``is_deciding``: something is written in this transaction that rests on it.
+
+    ``listened``: for how many seconds the hub has, without a doubt; nobody's delay is counted as longer (R9).
+    """
+    since = _since(now, listened)
     members = mirror_lists.members(tx, head.hostname, head.compartment_id)
     group_id = groups.group_id(head.hostname, head.compartment_id)
     sources = mirror_lists.sources(tx, members)
@@ -102,14 +109,16 @@ def view_group(
             source_id=source.id,
             visible=visible.get(source.id),
             generations=known.get(source.id, {}),
-            stations=station_facts.stations_of(members, source.id, reports, lags, volumes, now),
+            stations=station_facts.stations_of(members, source.id, reports, lags, volumes, now, since),
             sync_number=raised[source.id][0] if source.id in raised else 0,
             since_sync_raised=station_facts.seconds(now, raised[source.id][1]) if source.id in raised else math.inf,
-            orphaned_seconds=station_facts.seconds(now, orphans[source.id]) if source.id in orphans else 0.0,
+            orphaned_seconds=station_facts.seconds(now, max(since, orphans[source.id]))
+            if source.id in orphans
+            else 0.0,
             staging_seconds=station_facts.staging_seconds(source.id, reports),
             is_settled=is_settled,
-            lease=lease_of(leases.get(source.id), now),
-            **_candidate(candidates.get(source.id), known.get(source.id, {}), now),
+            lease=lease_of(leases.get(source.id), now, since),
+            **_candidate(candidates.get(source.id), known.get(source.id, {}), now, since),
         )
         for source in sources
     }
@@ -132,7 +141,11 @@ def view_group(
     )
 
 
-def lease_of(row: sa.Row[Any] | None, now: datetime.datetime) -> leadership.Lease:
+def _since(now: datetime.datetime, listened: float) -> datetime.datetime:
+    return now - datetime.timedelta(seconds=listened) if listened < _LONG_SECONDS else _LONG_AGO
+
+
+def lease_of(row: sa.Row[Any] | None, now: datetime.datetime, since: datetime.datetime = _LONG_AGO) -> leadership.Lease:
     """A stored lease as the model takes it."""
     if row is None:
         return leadership.UNHELD
@@ -142,8 +155,8 @@ def lease_of(row: sa.Row[Any] | None, now: datetime.datetime) -> leadership.Leas
     return leadership.Lease(
         token=row.token,
         holder=row.station_id,
-        renewed_seconds=station_facts.seconds(now, row.time_renewed),
-        idle_seconds=station_facts.seconds(now, row.time_gained),
+        renewed_seconds=station_facts.seconds(now, max(since, row.time_renewed)),
+        idle_seconds=station_facts.seconds(now, max(since, row.time_gained)),
         failed=failed,
     )
 
@@ -197,15 +210,18 @@ def _by_source(tx: sa.Connection, table: sa.Table, group_id: str) -> dict[str, s
 
 
 def _candidate(
-    row: sa.Row[Any] | None, known: Mapping[str, rotation.Generation], now: datetime.datetime
+    row: sa.Row[Any] | None,
+    known: Mapping[str, rotation.Generation],
+    now: datetime.datetime,
+    since: datetime.datetime,
 ) -> dict[str, Any]:
     if row is None or row.generation is None:
         return {}
     return {
         "is_candidate_old": is_old(known, row.generation, row.time_set),
         "candidate": row.generation,
-        "candidate_seconds": station_facts.seconds(now, row.time_set),
-        "lost_seconds": station_facts.seconds(now, row.time_lost) if row.time_lost is not None else 0.0,
+        "candidate_seconds": station_facts.seconds(now, max(since, row.time_set)),
+        "lost_seconds": station_facts.seconds(now, max(since, row.time_lost)) if row.time_lost is not None else 0.0,
     }
 
 

@@ -16,8 +16,8 @@ import sqlalchemy as sa
 from stationmaster.api_client import keys
 from stationmaster.host import clock, files
 from stationmaster.hub import state_dir
-from stationmaster.hub.db import schema, store
-from stationmaster.hub.services import authority, events
+from stationmaster.hub.db import revision, schema, store
+from stationmaster.hub.services import authority, belonging, events
 from stationmaster.model import errors, ocid
 
 REGION = "us-ashburn-1"  # any that SDKs know; they insist on one and do not use it beside an endpoint
@@ -81,11 +81,13 @@ def _make(
         written += [where.database.with_name(f"{where.database.name}{end}") for end in ("", "-wal", "-shm")]
     opened = store.Store(url, wall_clock)
     try:
+        _require_unowned(opened)  # before the schema is touched: another hub may still run an older one
         opened.migrate()
         if wanted.database is None:
             disk.set_mode(where.database, 0o600)
         with opened.write() as tx:
-            _require_unowned(tx)
+            _require_empty(tx)
+            belonging.note_ca(tx, certificate)
             _insert(tx, made, keys.public_pem(key.public_key()), keys.fingerprint(key.public_key()), wall_clock)
             for path, content, mode in (
                 (where.ca, certificate, 0o644),
@@ -103,11 +105,26 @@ def _make(
     return made
 
 
-def _require_unowned(tx: sa.Connection) -> None:
+def _require_unowned(opened: store.Store) -> None:
+    with opened.engine.connect() as connection:
+        age = revision.age_of(connection)
+    if age is revision.Age.NEWER:
+        raise _owned()
+    if age is not revision.Age.NONE:
+        with opened.read() as tx:
+            _require_empty(tx)
+
+
+def _require_empty(tx: sa.Connection) -> None:
     if tx.execute(sa.select(schema.settings.c.name).limit(1)).scalar_one_or_none() is not None:
-        raise errors.ConflictError(
-            "The database belongs to a hub already; nothing was changed.", hint="Give --database an empty one."
-        )
+        raise _owned()
+
+
+def _owned() -> errors.ConflictError:
+    return errors.ConflictError(
+        "The database belongs to a hub already; nothing was changed.",
+        hint="Give --database an empty one, or make one more replica of that hub with `stationmaster hub join`.",
+    )
 
 
 def _insert(tx: sa.Connection, made: Made, public_key: str, fingerprint: str, wall_clock: clock.Clock) -> None:

@@ -33,8 +33,9 @@ def stations_of(
     lags: Lags,
     volumes: Mapping[str, str],
     now: datetime.datetime,
+    since: datetime.datetime,
 ) -> tuple[rotation.Station, ...]:
-    """All registered members, silent ones too."""
+    """All registered members, silent ones too. A delay counts from ``since`` on."""
     registered = [member for member in members if member.managed_instance_id is not None]
     excluded = {station_id for (station_id, _), lag in lags.items() if lag.time_excluded is not None}
     found = []
@@ -43,7 +44,7 @@ def stations_of(
             found.append(rotation.Station(id=member.id, silent_seconds=math.inf))
             continue
         others = {one.id for one in registered if one.id != member.id and one.id in reports} - excluded
-        station = _station(member, source_id, reports[member.id], lags.get((member.id, source_id)), now)
+        station = _station(member, source_id, reports[member.id], lags.get((member.id, source_id)), now, since)
         found.append(dataclasses.replace(station, is_last=not others, volume=volumes.get(member.id, "")))
     return tuple(found)
 
@@ -54,6 +55,7 @@ def _station(
     received: tuple[datetime.datetime, protocol.StationHeartbeat],
     lag: sa.Row[Any] | None,
     now: datetime.datetime,
+    since: datetime.datetime,
 ) -> rotation.Station:
     time_received, report = received
     told = next((one for one in report.sources if one.source_id == source_id), None)
@@ -70,8 +72,8 @@ def _station(
         held=held,
         fetchable=frozenset(one.generation for one in told.held if one.is_fetchable) if told and usable else held,
         shown=_believable(told.shown) if told else None,
-        stalled_seconds=seconds(now, lag.time_gained) if lag else 0.0,
-        behind_seconds=seconds(now, lag.time_behind) if lag else 0.0,
+        stalled_seconds=seconds(now, max(since, lag.time_gained)) if lag else 0.0,
+        behind_seconds=seconds(now, max(since, lag.time_behind)) if lag else 0.0,
         excluded_seconds=seconds(now, excluded_at) if excluded_at is not None else None,
         lagging_behind=lag.generation if lag else None,
         lease_token=told.lease_token if told and told.lease_token < _HIGHEST else 0,

@@ -135,14 +135,14 @@ def step_group(
     hub: context.Hub, now: datetime.datetime, head: sa.Row[Any], *, is_settled: bool
 ) -> group_view.GroupView:
     """One look at a group, and what follows from it; the group as it was seen. A quiet group is only read."""
-    rules = Rules.of(hub)
+    rules, listened = Rules.of(hub), hub.settling.listened_seconds(hub.clock)
     with hub.store.read() as tx:
-        view = group_view.view_group(tx, now, head, is_settled=is_settled)
+        view = group_view.view_group(tx, now, head, is_settled=is_settled, listened=listened)
     plan = plan_group(view, now, rules)
     if not plan.is_empty:
 
         def work(tx: sa.Connection) -> tuple[group_view.GroupView, Plan]:
-            fresh = group_view.view_group(tx, now, head, is_settled=is_settled, is_deciding=True)
+            fresh = group_view.view_group(tx, now, head, is_settled=is_settled, is_deciding=True, listened=listened)
             made = plan_group(fresh, now, rules)
             apply_plan(tx, now, fresh, made)
             return fresh, made
