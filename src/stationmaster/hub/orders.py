@@ -13,12 +13,13 @@ from stationmaster.model import protocol
 
 
 class Orders:
-    """By station: copies to make, and what speaks against its volume."""
+    """By station: copies to make, and what speaks against its volume; by group: the signed record."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._copies: dict[str, tuple[protocol.Copy, ...]] = {}
         self._problems: dict[str, protocol.Problem] = {}
+        self._records: dict[str, tuple[int, protocol.SignedRecord]] = {}
 
     def set_copies(self, station_ids: Iterable[str], copies: Mapping[str, Sequence[protocol.Copy]]) -> None:
         """Replace the copies of the stations of one group."""
@@ -40,3 +41,16 @@ class Orders:
         """Why the station may not use its volume."""
         with self._lock:
             return self._problems.get(station_id)
+
+    def set_record(self, group_id: str, counter: int, record: protocol.SignedRecord) -> None:
+        """Replace the record of a group (R12)."""
+        with self._lock:
+            self._records[group_id] = counter, record
+
+    def record_for(self, group_id: str, told: protocol.RecordReport | None) -> protocol.SignedRecord | None:
+        """The record of the group, for a station that has another one, or a lower one; None when there is no need."""
+        with self._lock:
+            counter, record = self._records.get(group_id, (0, None))
+        if told is None or (told.group_id == group_id and told.counter >= counter):
+            return None
+        return record

@@ -44,7 +44,7 @@ class Apply:
             work.start(_subject(step), functools.partial(self._slow.take, step))
             return
         match step:
-            case steps.KeepDesired() | steps.KeepVisible() | steps.KeepTokens():
+            case steps.KeepDesired() | steps.KeepVisible() | steps.KeepTokens() | steps.KeepRecord():
                 self._keep(step)
             case steps.WriteWww() | steps.LinkWww() | steps.RemoveWww():
                 self._change_www(step)
@@ -57,9 +57,12 @@ class Apply:
             case steps.StartCopy():
                 self._doors.syncs.start_copy(step)
 
-    def _keep(self, step: steps.KeepDesired | steps.KeepVisible | steps.KeepTokens) -> None:
+    def _keep(self, step: steps.KeepDesired | steps.KeepVisible | steps.KeepTokens | steps.KeepRecord) -> None:
         if isinstance(step, steps.KeepDesired):
             self._keep_desired(step)
+        elif isinstance(step, steps.KeepRecord):
+            self._doors.memory.keep_record(step.record.content)
+            self._board.update(stored_record=step.record.name)
         elif isinstance(step, steps.KeepTokens):
             self._keep_tokens(step)
         else:
@@ -69,8 +72,9 @@ class Apply:
     def _keep_desired(self, step: steps.KeepDesired) -> None:
         snapshot = self._board.read()
         if snapshot.desired is not None and snapshot.desired_digest == step.digest:
-            self._doors.memory.keep_desired(step.digest, snapshot.desired)
-            self._board.update(stored_desired=step.digest)
+            in_force = snapshot.record.name if snapshot.record is not None else snapshots.RecordName()
+            self._doors.memory.keep_desired(step.digest, snapshot.desired, in_force)
+            self._board.update(stored_desired=step.digest, desired_record=in_force)
 
     def _keep_tokens(self, step: steps.KeepTokens) -> None:
         tokens = snapshots.frozen_map(dict(step.tokens))

@@ -70,6 +70,11 @@ class StateDirectory:
         return self.root / "visible.json"
 
     @property
+    def record(self) -> Path:
+        """The hub's signed record of the group (R12)."""
+        return self.root / "visible-record.json"
+
+    @property
     def fetchable(self) -> Path:
         """Which generations were proved fetchable here (R4)."""
         return self.root / "fetchable.json"

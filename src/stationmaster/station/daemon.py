@@ -43,7 +43,7 @@ class Daemon:
             parts.board, parts.clock, parts.names, parts.host.listen, self._health.verdict
         )
         self._serving = serving.ServingRecord(parts.state.serving, parts.files)
-        self._heartbeat = hub_link.HeartbeatThread(parts.link, parts.board, parts.clock, self._compose)
+        self._heartbeat = hub_link.HeartbeatThread(parts.link, parts.board, parts.clock, self._compose, parts.records)
         self._reported: object = None
         self._begun_at = parts.clock.monotonic()
         self._served_at = float("-inf")

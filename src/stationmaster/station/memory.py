@@ -1,7 +1,8 @@
 """What a station remembers over a restart, in its state directory (I9). A damaged file is as good as none, and said.
 
-desired.json    the desired state and the hub's name for it
+desired.json    the desired state, the hub's name for it, and which signed record was in force then
 visible.json    what the hub told is visible, and what this station tells clients
+visible-record.json  the hub's signed record of the group (R12, ADR 22)
 fetchable.json  generations that were proved fetchable, and on which volume (R4)
 names.json      addresses that host names had last: a start with the name server away must not shut anybody out
 syncs.json      how the last sync of each source ended
@@ -32,6 +33,8 @@ class StoredDesired(msgspec.Struct, frozen=True, kw_only=True):
 
     digest: str
     desired: protocol.StationDesired
+    record_group: str = ""
+    record_counter: int = 0
 
 
 class StoredVisible(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,9 +72,23 @@ class Memory:
         """The last desired state, None when there is none yet."""
         return _read(self._state.desired, StoredDesired)
 
-    def keep_desired(self, digest: str, desired: protocol.StationDesired) -> None:
+    def keep_desired(self, digest: str, desired: protocol.StationDesired, record: snapshots.RecordName) -> None:
         """For a start without the hub."""
-        self._write(self._state.desired, StoredDesired(digest=digest, desired=desired))
+        stored = StoredDesired(
+            digest=digest, desired=desired, record_group=record.group_id, record_counter=record.counter
+        )
+        self._write(self._state.desired, stored)
+
+    def record(self) -> bytes | None:
+        """The signed record as it was kept; whoever reads it checks it."""
+        try:
+            return self._state.record.read_bytes()
+        except OSError:
+            return None
+
+    def keep_record(self, content: bytes) -> None:
+        """For a start without the hub."""
+        self._files.write_atomic(self._state.record, content, mode=0o600)
 
     def visible(self) -> StoredVisible:
         """What was told and shown."""

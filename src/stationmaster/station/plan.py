@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from stationmaster.model import errors, groups, protocol
-from stationmaster.station import certificates, readiness, source_keys, sources, specs, steps
+from stationmaster.station import certificates, readiness, source_keys, sources, specs, steps, visible_record
 from stationmaster.station import snapshot as snapshots
 from stationmaster.station.sites import spec as site_spec
 
@@ -95,6 +95,21 @@ def _plan_memory(snapshot: snapshots.Snapshot) -> Iterator[steps.Step]:
         yield steps.KeepVisible(snapshot.told, kept)
     for source in desired.sources:
         yield from _plan_record(snapshot, source.source_id)
+    yield from _plan_signed_record(snapshot)
+
+
+def _plan_signed_record(snapshot: snapshots.Snapshot) -> Iterator[steps.Step]:
+    """R12: the signed record in force lies in the state directory and on the volume (R10: not on a refused one)."""
+    record, volume = snapshot.record, snapshot.volume
+    if record is None:
+        return
+    if snapshot.stored_record != record.name:
+        yield steps.KeepRecord(record)
+    is_usable = volume is not None and volume.problem is None and volume.write_problem is None
+    if volume is None or not is_usable or snapshot.orders.volume_problem is not None:
+        return
+    if visible_record.volume_counter(snapshot) < record.record.counter or not volume.is_record_named:
+        yield steps.ShareRecord(record)
 
 
 def _plan_record(snapshot: snapshots.Snapshot, source_id: str) -> Iterator[steps.Step]:

@@ -9,7 +9,7 @@ import msgspec
 
 import stationmaster
 from stationmaster.model import protocol
-from stationmaster.station import certificates, readiness
+from stationmaster.station import certificates, readiness, visible_record
 from stationmaster.station import plan as plans
 from stationmaster.station import snapshot as snapshots
 
@@ -31,6 +31,7 @@ def heartbeat(
         desired_digest=snapshot.desired_digest,
         applied_digest=snapshot.desired_digest if plan.is_applied else "",
         certificate=certificate_report(snapshot, now),
+        record=visible_record.report(snapshot),
         listening=sorted({*snapshot.nginx.ports, *snapshot.squid.ports}),
     )
 
@@ -175,6 +176,7 @@ def problems_of(snapshot: snapshots.Snapshot, plan: plans.Plan, now: datetime.da
             message = f"The mirror directory {volume.directory} lies on the root file system: a full mirror fills it."
             found.append(protocol.Problem(code="VolumeOnRoot", message=message))
     found += _certificate_problems(snapshot, now)
+    found += visible_record.problems(snapshot, now)
     for source_id, name in sorted(names.items()):
         sync, keys = snapshot.syncs.get(source_id), snapshot.keys.get(source_id)
         if keys is not None and keys.problem is not None:

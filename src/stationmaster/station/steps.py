@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 
 from stationmaster.model import protocol
+from stationmaster.station import snapshot as snapshots
 from stationmaster.station.sites import spec as site_spec
 
 
@@ -25,6 +26,20 @@ class KeepVisible:
 
     told: tuple[protocol.Visible, ...]
     shown: tuple[protocol.Visible, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class KeepRecord:
+    """Store the signed record in force, for a start without the hub (R12)."""
+
+    record: snapshots.RecordView
+
+
+@dataclasses.dataclass(frozen=True)
+class ShareRecord:
+    """Put the signed record in force on the volume, for whoever comes back without its state directory (R12)."""
+
+    record: snapshots.RecordView
 
 
 @dataclasses.dataclass(frozen=True)
@@ -137,6 +152,8 @@ class RunSetup:
 Step = (
     KeepDesired
     | KeepVisible
+    | KeepRecord
+    | ShareRecord
     | RecordVisible
     | WriteWww
     | LinkWww
@@ -153,5 +170,5 @@ Step = (
     | RunSetup
 )
 
-VolumeStep = ProbeFetchable | RecordVisible | Clean
+VolumeStep = ProbeFetchable | RecordVisible | ShareRecord | Clean
 SlowStep = FetchKeys | RequestCertificate | RunSetup | VolumeStep

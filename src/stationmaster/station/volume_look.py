@@ -7,6 +7,7 @@ written.
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import secrets
 from collections.abc import Iterable, Mapping
@@ -19,7 +20,7 @@ from stationmaster.host import files as host_files
 from stationmaster.mirror import catalog, volume, writers
 from stationmaster.model import errors, protocol
 from stationmaster.station import config as configs
-from stationmaster.station import observe
+from stationmaster.station import observe, visible_store
 from stationmaster.station import snapshot as snapshots
 
 NONCE_SECONDS = 30.0
@@ -36,6 +37,14 @@ class Record(msgspec.Struct, frozen=True):
 def open_volume(config: configs.StationConfig, directory: str, files: host_files.Files) -> volume.Volume:
     """I11: the station's own volume at ``directory``; VolumeError when it is not there."""
     return volume.open_volume(files, Path(directory), expected_id=config.volume_id, hub=config.tenancy_id)
+
+
+@dataclasses.dataclass(frozen=True)
+class SignedRecords:
+    """How to look for the signed record; ``group_id`` None: of whichever group names this station."""
+
+    store: visible_store.Store
+    group_id: str | None
 
 
 class Nonce:
@@ -72,6 +81,7 @@ def look_at_volume(
     files: host_files.Files,
     nonce: Nonce,
     clock: clocks.Clock,
+    signed: SignedRecords | None = None,
 ) -> snapshots.VolumeView:
     """Marker, room, whether it can be written, what is held and what is recorded as visible (I7)."""
     seen_at = clock.monotonic()
@@ -80,6 +90,7 @@ def look_at_volume(
         space = found.space()
         write_problem = nonce.leave(found, config.station_id)
         root = Path(directory).stat()
+        record = signed.store.look(found, signed.group_id) if signed else None
         return snapshots.VolumeView(
             directory=directory,
             seen_at=seen_at,
@@ -95,6 +106,9 @@ def look_at_volume(
             nonces=read_nonces(found),
             writer_token=writers.needed_token(found),
             mount=f"{root.st_dev}:{root.st_ino}",
+            record=record,
+            record_problem=signed.store.problem(found, signed.group_id) if signed else None,
+            is_record_named=record is not None and visible_store.is_pointed_at(found, record),
         )
     except errors.StationmasterError as exc:
         problem = _volume_problem(config, directory, exc)

@@ -18,7 +18,7 @@ from stationmaster.host import files as host_files
 from stationmaster.mirror import catalog, failures, retention, volume, writers
 from stationmaster.model import errors, protocol
 from stationmaster.station import board as boards
-from stationmaster.station import fetch_proof, memory, observe, orders, steps, volume_look
+from stationmaster.station import fetch_proof, memory, observe, orders, steps, visible_store, volume_look
 from stationmaster.station import snapshot as snapshots
 
 _log = logging.getLogger(__name__)
@@ -40,6 +40,7 @@ class Doors:
     open_volume: Callable[[], volume.Volume]
     probe_token: str
     probe_address: str
+    records: visible_store.Store
 
 
 class VolumeSteps:
@@ -50,13 +51,15 @@ class VolumeSteps:
         self._doors = doors
         self._writer: writers.Writer | None = None
 
-    def take(self, step: steps.ProbeFetchable | steps.RecordVisible | steps.Clean) -> None:
+    def take(self, step: steps.VolumeStep) -> None:
         """One step, to its end."""
         match step:
             case steps.ProbeFetchable():
                 self._prove(step)
             case steps.RecordVisible():
                 self._record(step.visible)
+            case steps.ShareRecord():
+                self._share(step.record)
             case steps.Clean():
                 self._clean(step)
 
@@ -101,6 +104,16 @@ class VolumeSteps:
             return
         if highest is not None:
             self._board.change(lambda present: _with_record(present, visible.source_id, highest))
+
+    def _share(self, record: snapshots.RecordView) -> None:
+        """The next look reads it back; until then it is taken to be there."""
+        try:
+            self._doors.records.write(self._doors.files, self._doors.open_volume(), record)
+        except (errors.StationmasterError, OSError) as exc:
+            _log.warning(observe.problem_of(exc).message, extra={"action": "share the visible record"})
+            self._doors.clock.sleep(_PAUSE_SECONDS)
+            return
+        self._board.change(lambda present: _with_signed(present, record))
 
     def _clean(self, step: steps.Clean) -> None:
         """At a low rate, since clients are being served; a sync that begins meanwhile is left alone by the cleaner."""
@@ -179,3 +192,9 @@ def _with_record(present: snapshots.Snapshot, source_id: str, record: volume_loo
     visible = protocol.Visible(source_id=source_id, number=record.number, generation=record.generation)
     records = boards.with_entry(present.volume.records, source_id, visible)
     return dataclasses.replace(present, volume=dataclasses.replace(present.volume, records=records))
+
+
+def _with_signed(present: snapshots.Snapshot, record: snapshots.RecordView) -> snapshots.Snapshot:
+    if present.volume is None:
+        return present
+    return dataclasses.replace(present, volume=dataclasses.replace(present.volume, record=record, is_record_named=True))

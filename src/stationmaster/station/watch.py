@@ -17,7 +17,7 @@ from stationmaster.host import files as host_files
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
 from stationmaster.station import config as configs
-from stationmaster.station import memory, names, observe, specs, volume_look
+from stationmaster.station import memory, names, observe, specs, visible_record, visible_store, volume_look
 from stationmaster.station import snapshot as snapshots
 
 _log = logging.getLogger(__name__)
@@ -57,6 +57,7 @@ class Watch:
         files: host_files.Files,
         clock: clocks.Clock,
     ) -> None:
+        self._records = visible_store.Store(visible_record.reader_of(state.ca), config.station_id)
         self._board = board
         self._config = config
         self._state = state
@@ -80,10 +81,16 @@ class Watch:
         desired = self._board.read().desired
         directory = desired.mirror_directory if desired else self._config.mirror_directory
         source_ids = [source.source_id for source in desired.sources] if desired else []
-        view = volume_look.look_at_volume(self._config, directory, source_ids, self._files, self._nonce, self._clock)
+        signed = volume_look.SignedRecords(self._records, desired.group_id if desired else None)
+        view = volume_look.look_at_volume(
+            self._config, directory, source_ids, self._files, self._nonce, self._clock, signed
+        )
         former = self._board.read().volume
         is_news = former is None or dataclasses.replace(former, **_same(view)) != view
-        self._board.change(lambda present: with_volume(present, view), is_news=is_news)
+        now = self._clock.now()
+        self._board.change(
+            lambda present: visible_record.taken(with_volume(present, view), view.record, now), is_news=is_news
+        )
         self._log_volume(former.problem if former else None, view.problem)
         self._log_volume(former.write_problem if former else None, view.write_problem)
 

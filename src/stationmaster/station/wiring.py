@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import functools
 import hashlib
 import os
@@ -16,7 +17,7 @@ from stationmaster.host import files as host_files
 from stationmaster.host import http as host_http
 from stationmaster.host import programs as host_programs
 from stationmaster.mirror import limits, volume
-from stationmaster.model import addresses
+from stationmaster.model import addresses, protocol
 from stationmaster.station import apply as applies
 from stationmaster.station import (
     background,
@@ -31,6 +32,8 @@ from stationmaster.station import (
     source_keys,
     specs,
     sync,
+    visible_record,
+    visible_store,
     volume_look,
     volume_steps,
     watch,
@@ -63,6 +66,7 @@ class Parts:
     doors: applies.Doors
     apply: applies.Apply
     misses: misses.Misses
+    records: visible_record.Reader
 
 
 def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...] = ()) -> Parts:
@@ -73,13 +77,15 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
     config = configs.read_config(state)
     files, clock, stop = host_files.Files(), clocks.SystemClock(), threading.Event()
     _prepare(state, files)
-    kept = memory.Memory(state, files)
+    kept, reader = memory.Memory(state, files), visible_record.reader_of(state.ca)
     ports_setup = setup.Setup(state.root / "setup-done", host_programs.Programs(), files)
     board = boards.Board(
         first_snapshot(
             state,
             config,
             kept,
+            reader,
+            now=clock.now(),
             setup_done=ports_setup.done(),
             clean_at=clock.monotonic() + volume_steps.FIRST_CLEAN_SECONDS,
         )
@@ -105,6 +111,7 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
                 open_volume=open_volume,
                 probe_token=host.probe_token,
                 probe_address=watch.probe_address(config),
+                records=visible_store.Store(reader, config.station_id),
             ),
         ),
     )
@@ -122,6 +129,7 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
         doors=doors,
         apply=applies.Apply(state, board, doors, slow_steps.SlowSteps(state, board, slow)),
         misses=misses.Misses(board, open_volume, peer_http),
+        records=reader,
     )
 
 
@@ -129,7 +137,9 @@ def first_snapshot(
     state: configs.StateDirectory,
     config: configs.StationConfig,
     kept: memory.Memory,
+    reader: visible_record.Reader,
     *,
+    now: datetime.datetime,
     setup_done: str,
     clean_at: float,
 ) -> snapshots.Snapshot:
@@ -137,7 +147,7 @@ def first_snapshot(
     stored, visible, tokens = kept.desired(), kept.visible(), kept.tokens()
     mount, proofs = kept.proofs(config.volume_id)
     path = stored.desired.certificate_path if stored else None
-    return snapshots.Snapshot(
+    first = snapshots.Snapshot(
         station_id=config.station_id,
         volume_id=config.volume_id,
         address=config.address,
@@ -157,7 +167,28 @@ def first_snapshot(
         orders=snapshots.Orders(leases=snapshots.frozen_map(), tokens=tokens, stored_tokens=tokens),
         clean_at=clean_at,
         setup_done=setup_done,
+        can_read_records=reader.can_read,
+        desired_record=snapshots.RecordName(stored.record_group, stored.record_counter)
+        if stored
+        else snapshots.RecordName(),
+        forward_proxy=config.forward_proxy,
     )
+    return with_kept_record(first, kept.record(), reader, now)
+
+
+def with_kept_record(
+    first: snapshots.Snapshot, content: bytes | None, reader: visible_record.Reader, now: datetime.datetime
+) -> snapshots.Snapshot:
+    """The signed record as the last daemon kept it; one that is damaged is told, and left out (R12)."""
+    if content is None or not reader.can_read:
+        return first
+    try:
+        view = reader.read(content)
+    except visible_record.RecordRefusedError as exc:
+        message = f"The visible record in the state directory is refused: {exc.message}. The hub gives another."
+        return dataclasses.replace(first, record_problem=protocol.Problem(code=exc.code, message=message))
+    taken = visible_record.taken(first, view, now)
+    return dataclasses.replace(taken, stored_record=view.name) if taken.record is not None else first
 
 
 def site_host(

@@ -18,12 +18,14 @@ from typing import Any
 import msgspec
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa, types
+from cryptography.hazmat.primitives.asymmetric import ec, types
 from cryptography.x509 import oid
 
 from stationmaster.api_client import keys
 from stationmaster.host import clock as clocks
 from stationmaster.model import addresses, digest, errors, protocol, response_file, signing
+from stationmaster.model import visible_record as records
+from stationmaster.testing import signed_records
 
 TENANCY = "ocid1.tenancy.oc1..fake"
 STATION = "ocid1.osmhmanagementstation.oc1.test.fake"
@@ -48,8 +50,11 @@ class FakeHub:
         self.beats: list[protocol.StationHeartbeat] = []
         self.registrations: list[protocol.RegistrationRequest] = []
         self.certificates = 0
+        self.record: protocol.SignedRecord | None = None
+        self._record_counter = 0
+        self._record_digest = ""
         self._clock = clocks.SystemClock()
-        self._key = keys.make_private_key()
+        self._key = ec.generate_private_key(ec.SECP256R1())
         self._ca_name = x509.Name([x509.NameAttribute(oid.NameOID.COMMON_NAME, "Fake hub CA")])
         self.ca_pem = self._make_ca()
 
@@ -133,7 +138,24 @@ class FakeHub:
             desired_digest=name,
             desired=None if beat.desired_digest == name else self.desired,
             visible=list(self.visible.values()),
+            record=self._record_for(beat),
         )
+
+    def sign_record(self, record: records.VisibleRecord) -> protocol.SignedRecord:
+        """By this hub's CA."""
+        return signed_records.signed_by(self._key, record)
+
+    def _record_for(self, beat: protocol.StationHeartbeat) -> protocol.SignedRecord | None:
+        """As the hub's: signed when it changes, given to who has not got it."""
+        if self.desired is None or beat.record is None:
+            return None
+        wanted = records.compose(self.desired.group_id, [self.desired], self.visible)
+        if records.content_digest(wanted) != self._record_digest:
+            self._record_digest = records.content_digest(wanted)
+            self._record_counter = records.next_counter(self._record_counter, [beat.record.counter])
+            numbered = msgspec.structs.replace(wanted, counter=self._record_counter, time_signed=self._clock.now())
+            self.record = self.sign_record(numbered)
+        return self.record if beat.record.counter < self._record_counter else None
 
     def _advance(self, beat: protocol.StationHeartbeat) -> None:
         for source in beat.sources:
@@ -193,7 +215,7 @@ class FakeHub:
 
     def _make_ca(self) -> str:
         now = self._clock.now()
-        key: rsa.RSAPrivateKey = self._key
+        key = self._key
         built = (
             x509.CertificateBuilder()
             .subject_name(self._ca_name)

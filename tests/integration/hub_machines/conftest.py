@@ -78,6 +78,7 @@ class FakeStation(Machine):
     is_first_release: bool = False
     runs: dict[str, protocol.SyncReport] = dataclasses.field(default_factory=dict)
     tokens: dict[str, int] = dataclasses.field(default_factory=dict)
+    record: protocol.RecordReport | None = None
     listening: list[int] = dataclasses.field(default_factory=list)
     is_stuck: bool = False
 
@@ -102,6 +103,7 @@ class FakeStation(Machine):
             sources=sources,
             desired_digest=self.digest,
             applied_digest=self.digest,
+            record=self.record,
             listening=self._listening(),
         )
         path = f"{OWN}/stations/{self.answer.station_id}/heartbeat"
@@ -339,6 +341,7 @@ _ON_BOTH = frozenset(
         "test_nonsense_of_a_machine_hurts_nobody_else",
         "test_an_agents_nonsense_is_stored_without_harm_or_refused",
         "test_clients_are_told_when_all_serve_the_new_ports_and_the_old_go_when_nobody_uses_them",
+        "test_replicas_give_out_the_same_bytes_signed_once",
     }
 )
 

@@ -2,7 +2,7 @@
 
 from stationmaster.api_client import session
 from stationmaster.model import errors, protocol
-from stationmaster.station import board, health, hub_link, plan, report
+from stationmaster.station import board, health, hub_link, plan, report, visible_record
 from stationmaster.station import snapshot as snapshots
 from stationmaster.testing import manual_clock
 from stationmaster.testing import stations as make
@@ -26,7 +26,8 @@ def beaten(*told: errors.StationmasterError) -> snapshots.Snapshot:
         present = shown.read()
         return report.heartbeat(present, plan.Plan(), health.readiness.judge(present, make.NOW_AT, make.NOW), make.NOW)
 
-    thread = hub_link.HeartbeatThread(ScriptedLink(*told), shown, manual_clock.ManualClock(), compose)  # type: ignore[arg-type]
+    link, clock, reader = ScriptedLink(*told), manual_clock.ManualClock(), visible_record.Reader(b"")
+    thread = hub_link.HeartbeatThread(link, shown, clock, compose, reader)  # type: ignore[arg-type]
     for _ in told:
         thread.beat()
     return shown.read()

@@ -55,7 +55,7 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     kept = memory.Memory(config.StateDirectory(tmp_path), host_files.Files())
     assert kept.desired() is None
     assert kept.visible() == memory.StoredVisible()
-    kept.keep_desired("d", make.desired())
+    kept.keep_desired("d", make.desired(), snapshots.RecordName("group", 4))
     kept.keep_visible((make.visible(A, 2, "g2"),), (make.visible(A, 1, "g1"),))
     kept.keep_proofs(
         "v",
@@ -72,6 +72,7 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     assert stored is not None
     assert (stored.digest, stored.desired) == ("d", make.desired())
     assert kept.visible().shown == (make.visible(A, 1, "g1"),)
+    assert (stored.record_group, stored.record_counter) == ("group", 4)
     assert kept.proofs("v") == ("1:2", {(A, "g1"): snapshots.FetchView(is_fetchable=True)})
     assert kept.proofs("another volume") == ("", {})
     assert dict(kept.syncs()) == {A: snapshots.SyncView(number=3, report=report, failures=2)}

@@ -28,6 +28,7 @@ from stationmaster.hub.services import (
     station_refresh,
     syncs,
     visibility,
+    visible_record,
     volume_samples,
     volumes,
 )
@@ -65,6 +66,7 @@ class Scheduler:
     def _look_at(self, now: datetime.datetime, head: sa.Row[Any]) -> None:
         is_settled = self._hub.is_settled
         view = visibility.step_group(self._hub, now, head, is_settled=is_settled)
+        visible_record.step(self._hub, now, view, is_settled=is_settled)
         station_health.tell_changes(self._hub, now, view)
         syncs.follow_open(self._hub, now, head, view)
         if any(member.lifecycle_state == departures.DELETING for member in view.members):

@@ -78,6 +78,7 @@ def receive(
         volume_lease=volume_leases.renew(tx, now, station.id, volume_id) if is_leading else None,
         retained=retention.retained(tx, now, hub.times.retention, station, volume_id),
         volume_problem=hub.orders.problem_of(station.id),
+        record=hub.orders.record_for(wanted.group_id, heartbeat.record),
     )
 
 

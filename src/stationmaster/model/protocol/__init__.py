@@ -61,6 +61,7 @@ from stationmaster.model.protocol.station_reports import (
     SyncReport,
     VolumeReport,
 )
+from stationmaster.model.protocol.visible_record import RecordReport, SignedRecord
 
 __all__ = [
     "BalancedServer",
@@ -95,9 +96,11 @@ __all__ = [
     "Ports",
     "Problem",
     "Readiness",
+    "RecordReport",
     "RegistrationAnswer",
     "RegistrationRequest",
     "ServerState",
+    "SignedRecord",
     "SourceFormat",
     "SourceReport",
     "StationDesired",

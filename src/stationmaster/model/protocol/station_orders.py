@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 
 from stationmaster.model.protocol.messages import ClientAddress, Message, Ports, Problem, SourceFormat, Visible
+from stationmaster.model.protocol.visible_record import SignedRecord
 
 
 class UpstreamAccess(Message, frozen=True):
@@ -149,7 +150,8 @@ class HeartbeatAnswer(Message, frozen=True):
     ``leases`` is null from a hub that gives none: each station then syncs from the upstream by itself, as the first
     release did. ``copies`` are told to one station of each volume. ``retained`` names, per source, generations that
     must not be removed (candidate, visible, predecessor, and those that some station may still show).
-    ``volume_problem`` says why the hub does not let this station use its volume (a copied volume id, R10).
+    ``volume_problem`` says why the hub does not let this station use its volume (a copied volume id, R10). ``record``
+    is what the station needs for a restart without the hub, when it has not got it yet (R12).
     """
 
     time_received: datetime.datetime
@@ -162,6 +164,7 @@ class HeartbeatAnswer(Message, frozen=True):
     volume_lease: VolumeLease | None = None
     retained: dict[str, list[str]] = {}
     volume_problem: Problem | None = None
+    record: SignedRecord | None = None
 
 
 class CertificateRequest(Message, frozen=True):

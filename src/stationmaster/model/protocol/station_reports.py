@@ -6,6 +6,7 @@ import datetime
 import enum
 
 from stationmaster.model.protocol.messages import Message, Problem, Visible
+from stationmaster.model.protocol.visible_record import RecordReport
 
 
 class Readiness(enum.StrEnum):
@@ -101,6 +102,7 @@ class CertificateReport(Message, frozen=True):
 class StationHeartbeat(Message, frozen=True):
     """Sent every two seconds: the station's full state; the hub decides on the last one only (R7).
 
+    ``record`` is null from a station that keeps no signed record: one of an earlier release, or without a hub's CA.
     ``listening`` are the ports of nginx and squid that are in force, those for balancers too.
     """
 
@@ -115,4 +117,5 @@ class StationHeartbeat(Message, frozen=True):
     desired_digest: str = ""
     applied_digest: str = ""
     certificate: CertificateReport | None = None
+    record: RecordReport | None = None
     listening: list[int] = []
