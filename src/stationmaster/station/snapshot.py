@@ -62,7 +62,7 @@ class VolumeView:
     """The volume as last seen. ``seen_at`` is when the look began: a mount that hangs leaves it standing still.
 
     ``own_nonce`` and ``nonces`` prove sharing (R10); ``writer_token`` is the highest that the volume carries (R8);
-    ``mount`` changes when the directory becomes another one.
+    ``mount`` changes when the directory becomes another one. ``record`` is the signed one that holds there (R12).
     """
 
     directory: str
@@ -80,6 +80,9 @@ class VolumeView:
     nonces: Mapping[str, str] = dataclasses.field(default_factory=frozen_map)
     writer_token: int = 0
     mount: str = ""
+    record: RecordView | None = None
+    record_problem: protocol.Problem | None = None
+    is_record_named: bool = False
 
     def holds(self, source_id: str, generation: str) -> bool:
         """Whether the generation is whole here."""
