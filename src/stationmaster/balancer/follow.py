@@ -17,7 +17,7 @@ from stationmaster.model import errors, protocol
 _log = logging.getLogger(__name__)
 
 FetchView = Callable[[], protocol.BalancerView]
-ReportAddresses = Callable[[tuple[str, ...]], None]
+ReportAddresses = Callable[[tuple[str, ...], tuple[protocol.Ports, ...]], None]
 SeenView = Callable[[protocol.BalancerView], None]
 
 
@@ -30,7 +30,10 @@ class Pace:
 
 
 class Follower:
-    """Polls until told to stop. ``newest`` is what the hub last said; ``seen`` asks what else is to be asked then."""
+    """Polls until told to stop. ``newest`` is what the hub last said; ``seen`` asks what else is to be asked then.
+
+    ``serves`` are the clients' ports that are in force, those of the followed view first.
+    """
 
     def __init__(
         self,
@@ -40,6 +43,7 @@ class Follower:
         clock: host_clock.Clock,
         pace: Pace,
         seen: SeenView = lambda _: None,
+        serves: Callable[[], tuple[protocol.Ports, ...]] = tuple,
     ) -> None:
         self._fetch_view = fetch_view
         self._report = report
@@ -47,7 +51,8 @@ class Follower:
         self._clock = clock
         self._pace = pace
         self._seen = seen
-        self._reported: tuple[str, ...] = ()
+        self._serves = serves
+        self._reported: object = None
         self._reported_at = float("-inf")
         self._problem = ""
         self.newest: protocol.BalancerView | None = None
@@ -73,10 +78,10 @@ class Follower:
         self._note("")
 
     def _report_if_due(self) -> None:
-        own, now = self._own_addresses(), self._clock.monotonic()
-        if own and (own != self._reported or now - self._reported_at >= self._pace.report):
-            self._report(own)
-            self._reported, self._reported_at = own, now
+        own, serves, now = self._own_addresses(), self._serves(), self._clock.monotonic()
+        if own and ((own, serves) != self._reported or now - self._reported_at >= self._pace.report):
+            self._report(own, serves)
+            self._reported, self._reported_at = (own, serves), now
 
     def _note(self, problem: str) -> None:
         """Say it once when the hub goes, and once when it is back."""

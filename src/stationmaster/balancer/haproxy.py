@@ -32,7 +32,7 @@ class _Tier:
 class _Port:
     name: str
     title: str
-    bind: str
+    binds: tuple[str, ...]
     tiers: tuple[_Tier, ...]
     is_monitored: bool = False
     checks_before: tuple[str, ...] = ()
@@ -57,29 +57,27 @@ def render_haproxy(spec: balancer.BalancerSpec) -> dict[str, str]:
 
 def haproxy_ports(spec: balancer.BalancerSpec) -> tuple[int, ...]:
     """The ports that answer once this configuration is in force."""
-    return (spec.ports.proxy, spec.ports.http, spec.ports.https)
+    return tuple(port for name in ("proxy", "http", "https") for port in spec.clients_ports(name))
 
 
 def _http(spec: balancer.BalancerSpec) -> _Port:
     lines = [(one, f"{one.shown_address}:{one.ports.http}") for one in spec.servers]
-    return _Port(
-        HTTP, "Mirror HTTP", _bind(spec, spec.ports.http), _tiers(HTTP, lines, "check", soft=False), is_monitored=True
-    )
+    return _Port(HTTP, "Mirror HTTP", _binds(spec, "http"), _tiers(HTTP, lines, "check", soft=False), is_monitored=True)
 
 
 def _https_terminated(spec: balancer.BalancerSpec, tls: balancer.OwnTls) -> _Port:
     lines = [(one, f"{one.shown_address}:{one.ports.https}") for one in spec.servers]
     options = f"check ssl verify required ca-file {tls.ca} verifyhost {spec.hostname} sni str({spec.hostname})"
     options += f" check-sni {spec.hostname} alpn http/1.1"
-    bind = f"{_bind(spec, spec.ports.https)} ssl crt {tls.certificate} alpn http/1.1"
-    return _Port(HTTPS, "Mirror HTTPS", bind, _tiers(HTTPS, lines, options, soft=False))
+    binds = tuple(f"{one} ssl crt {tls.certificate} alpn http/1.1" for one in _binds(spec, "https"))
+    return _Port(HTTPS, "Mirror HTTPS", binds, _tiers(HTTPS, lines, options, soft=False))
 
 
 def _https_passed(spec: balancer.BalancerSpec) -> _Port:
     """The check opens TLS itself and does not look at the certificate: clients do, with the CA that they have."""
     lines = [(one, f"{one.shown_address}:{one.ports.https}") for one in spec.servers]
     tiers = _tiers(HTTPS, lines, "check check-ssl verify none", soft=True)
-    return _Port(HTTPS, "Mirror HTTPS", _bind(spec, spec.ports.https), tiers)
+    return _Port(HTTPS, "Mirror HTTPS", _binds(spec, "https"), tiers)
 
 
 def _proxy(spec: balancer.BalancerSpec) -> _Port:
@@ -92,10 +90,10 @@ def _proxy(spec: balancer.BalancerSpec) -> _Port:
     lines = [(one, f"{one.shown_address}:{one.ports.proxy}") for one in spec.servers]
     proxies = {one.ports.proxy for one in spec.servers}
     mirrors = {one.ports.http for one in spec.servers}
-    bind = _bind(spec, spec.ports.proxy)
+    binds = _binds(spec, "proxy")
     if len(proxies) != 1 or len(mirrors) != 1:
         with_port = [(one, f"{where} port {one.ports.http}") for one, where in lines]
-        return _Port(PROXY, "Proxy", bind, _tiers(PROXY, with_port, "check", soft=True))
+        return _Port(PROXY, "Proxy", binds, _tiers(PROXY, with_port, "check", soft=True))
     header = " send-proxy" if spec.speaks_proxy else ""
     checks = (
         f"http-check connect port {proxies.pop()}{header}",
@@ -103,7 +101,7 @@ def _proxy(spec: balancer.BalancerSpec) -> _Port:
         "http-check expect rstatus ^[2345]",
         f"http-check connect port {mirrors.pop()}{header}",
     )
-    return _Port(PROXY, "Proxy", bind, _tiers(PROXY, lines, "check", soft=True), checks_before=checks)
+    return _Port(PROXY, "Proxy", binds, _tiers(PROXY, lines, "check", soft=True), checks_before=checks)
 
 
 def _tiers(name: str, lines: Sequence[tuple[balancer.Server, str]], options: str, *, soft: bool) -> tuple[_Tier, ...]:
@@ -111,6 +109,8 @@ def _tiers(name: str, lines: Sequence[tuple[balancer.Server, str]], options: str
     ready = [f"{one.name} {where} id {one.number} weight {one.weight} {options}{_agent(one)}" for one, where in lines]
     last = [f"{one.name} {where} id {one.number} {options}{' backup' * one.is_draining}" for one, where in lines]
     query = ("?unready=404", "?tier=serving&unready=404") if soft else ("", "?tier=serving")
+    if name == PROXY:  # whose squid must reach the hub by itself, to be an equal
+        query = (f"{query[0]}&port=proxy", query[1])
     return (
         _Tier(name, f"/healthz{query[0]}", tuple(ready), is_last=False),
         _Tier(f"{name}-last", f"/healthz{query[1]}", tuple(last), is_last=True),
@@ -122,6 +122,6 @@ def _agent(server: balancer.Server) -> str:
     return f" agent-check agent-port {server.agent_port} agent-inter 1s" if server.agent_port else ""
 
 
-def _bind(spec: balancer.BalancerSpec, port: int) -> str:
+def _binds(spec: balancer.BalancerSpec, name: str) -> tuple[str, ...]:
     """IPv6 addresses stand bare before the port in HAProxy."""
-    return f"{spec.bind}:{port}"
+    return tuple(f"{spec.bind}:{port}" for port in spec.clients_ports(name))

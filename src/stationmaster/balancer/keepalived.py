@@ -30,8 +30,8 @@ def render_keepalived(spec: balancer.BalancerSpec, node: NodeSpec) -> dict[str, 
     """One file that keepalived takes alone. CallerError when the node's values cannot be."""
     _require(node)
     address = ipaddress.ip_address(addresses.canonical_host(node.address))
-    local = "[::1]" if address.version == 6 else "127.0.0.1"
-    asked = local if spec.bind == "*" else addresses.url_host(spec.bind)
+    # Never at the shared address: the standby would ask the other node's HAProxy, and give up together with it.
+    asked = "[::1]" if address.version == 6 else "127.0.0.1"
     text = templates.render(
         "stationmaster.balancer",
         "keepalived.conf.j2",

@@ -15,7 +15,7 @@ FILE_NAME = "nginx.conf"
 @dataclasses.dataclass(frozen=True)
 class _Port:
     name: str
-    listen: str
+    listens: tuple[str, ...]
     servers: tuple[str, ...]
 
 
@@ -28,7 +28,10 @@ def render_nginx(spec: balancer.BalancerSpec) -> dict[str, str]:
         )
     wanted = ((haproxy.PROXY, "proxy"), (haproxy.HTTP, "http"), (haproxy.HTTPS, "https"))
     listen = "" if spec.bind == "*" else f"{addresses.url_host(spec.bind)}:"
-    ports = [_Port(name, f"{listen}{getattr(spec.ports, field)}", _servers(spec, field)) for name, field in wanted]
+    ports = [
+        _Port(name, tuple(f"{listen}{port}" for port in spec.clients_ports(field)), _servers(spec, field))
+        for name, field in wanted
+    ]
     text = templates.render(
         "stationmaster.balancer",
         "nginx.conf.j2",

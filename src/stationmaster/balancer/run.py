@@ -60,7 +60,13 @@ class BalancerRun:
         self.keeper = keeper.Keeper(program.haproxy_engine(settings.state_directory), doors)
         self._certificate = certificates.GroupCertificate(settings.state_directory, doors.files, doors.clock, sign)
         self.follower = follow.Follower(
-            fetch_view, report, self._own_addresses, doors.clock, settings.pace, self._ask_for_certificate
+            fetch_view,
+            report,
+            self._own_addresses,
+            doors.clock,
+            settings.pace,
+            self._ask_for_certificate,
+            self._serves,
         )
         self._view = self._read_view()
         self._applied: balancer.BalancerSpec | None = None
@@ -179,6 +185,11 @@ class BalancerRun:
     def _own_addresses(self) -> tuple[str, ...]:
         view = self.follower.newest
         return local_addresses.local_addresses(self._spec(view).servers if view else ())
+
+    def _serves(self) -> tuple[protocol.Ports, ...]:
+        applied = self._applied
+        both = (applied.ports, *([applied.also] if applied.also else [])) if applied is not None else ()
+        return tuple(protocol.Ports(proxy=one.proxy, http=one.http, https=one.https) for one in both)
 
     @property
     def _view_path(self) -> Path:

@@ -68,7 +68,10 @@ class Runtime:
 
 @dataclasses.dataclass(frozen=True)
 class BalancerSpec:
-    """One group's balancer. ``speaks_proxy`` False is for direct ports: stations then see the balancer's address."""
+    """One group's balancer. ``speaks_proxy`` False is for direct ports: stations then see the balancer's address.
+
+    ``also``: clients come to these ports as well, while those of the group change (ADR 24).
+    """
 
     hostname: str
     bind: str
@@ -77,6 +80,12 @@ class BalancerSpec:
     tls: OwnTls | None = None
     runtime: Runtime | None = None
     speaks_proxy: bool = True
+    also: ports.PortTriple | None = None
+
+    def clients_ports(self, name: str) -> tuple[int, ...]:
+        """Where clients come to: ``name`` is proxy, http or https."""
+        both = (self.ports, *([self.also] if self.also else []))
+        return tuple(dict.fromkeys(getattr(one, name) for one in both))
 
 
 def balancer_spec(
@@ -97,6 +106,7 @@ def balancer_spec(
         tls=tls,
         runtime=runtime,
         speaks_proxy=speaks_proxy,
+        also=_triple(view.also_ports) if view.also_ports else None,
     )
 
 

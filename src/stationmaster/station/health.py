@@ -16,15 +16,14 @@ from stationmaster.host import clock as clocks
 from stationmaster.host import local_server
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
-from stationmaster.station import metrics, readiness, visible_record
+from stationmaster.station import metrics, readiness
 
 
 class HealthBody(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """The JSON body of a health answer. ``warnings`` need a person, and take nothing from the readiness."""
+    """The JSON body of a health answer."""
 
     readiness: protocol.Readiness
     reasons: tuple[protocol.Problem, ...]
-    warnings: tuple[protocol.Problem, ...] = ()
     station_id: str
 
 
@@ -41,7 +40,10 @@ class Health:
         return readiness.judge(self._board.read(), self._clock.monotonic(), self._clock.now())
 
     def answer(self, _method: str, target: str) -> local_server.LocalAnswer:
-        """``/healthz``: 200 for READY; ``/healthz?tier=serving``: 200 for LAST_RESORT too; 503 otherwise."""
+        """``/healthz``: 200 for READY; ``/healthz?tier=serving``: 200 for LAST_RESORT too; 503 otherwise.
+
+        ``port=proxy`` asks for the proxy port, which has to reach the hub as well.
+        """
         path, _, query = target.partition("?")
         if path == "/livez":
             return local_server.LocalAnswer(200, {"Content-Type": "text/plain"}, b"alive\n")
@@ -49,15 +51,13 @@ class Health:
             return local_server.LocalAnswer(200, {"Content-Type": metrics.CONTENT_TYPE}, self._scrape())
         if path != "/healthz":
             return local_server.LocalAnswer(404, {"Content-Type": "text/plain"}, b"There is /healthz and /livez.\n")
-        verdict = self.verdict()
-        is_tier = urllib.parse.parse_qs(query).get("tier") == ["serving"]
+        verdict, asked = self.verdict(), urllib.parse.parse_qs(query)
+        if asked.get("port") == ["proxy"]:
+            verdict = readiness.judge_proxy(verdict, self._board.read().contact)
+        is_tier = asked.get("tier") == ["serving"]
         is_good = verdict.is_serving if is_tier else verdict.is_ready
-        present = self._board.read()
         body = HealthBody(
-            readiness=verdict.readiness,
-            reasons=verdict.reasons,
-            warnings=tuple(visible_record.problems(present, self._clock.now())),
-            station_id=present.station_id,
+            readiness=verdict.readiness, reasons=verdict.reasons, station_id=self._board.read().station_id
         )
         headers = {
             "Content-Type": "application/json",

@@ -79,11 +79,16 @@ def test_tiers(group: groups.Group) -> None:
     first, second = group.stations.both()
     first.health.status = 503
     assert groups.wait_until(lambda: group.served_by() == "second")
+    assert group.fetch("/.balancer/stations").status == 200
     second.health.status = 503
     assert groups.wait_until(lambda: group.fetch().status == 503)
+    # What keepalived asks: this HAProxy lives, and has nobody to send to.
+    assert group.fetch("/.balancer").status == 200
+    assert group.fetch("/.balancer/stations").status == 503
     # Unready, both; fit to serve, one: it is used, on all three ports.
     first.health.tier_status = 200
     assert groups.wait_until(lambda: group.served_by() == "first")
+    assert group.fetch("/.balancer/stations").status == 200
     assert groups.wait_until(lambda: https_get(group) is None)
     connect(group)
     first.health.tier_status = None

@@ -90,6 +90,9 @@ def test_a_station_cut_from_the_hub_is_confirmed_through_a_peer_and_by_nothing_e
     beats = len(hub.beats)
     station.until("and goes on to", lambda: len(hub.beats) > beats + 3)
     assert station.is_ready()
+    # Its own squid reaches the hub no more, so others are preferred for that.
+    asked = ("?port=proxy", "?unready=404&port=proxy", "?tier=serving&unready=404&port=proxy", "?unready=404")
+    assert [station.get(f"/healthz{query}").status for query in asked] == [503, 404, 200, 200]
 
     sever(station, peer, peer.wanted(address=NOBODY))
     assert station.get("/healthz?tier=serving").status == 200

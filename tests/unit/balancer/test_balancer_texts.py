@@ -169,10 +169,11 @@ def test_keepalived_values_are_refused_by_name(node: keepalived.NodeSpec, named:
         keepalived.render_keepalived(spec.balancer_spec(view()), node)
 
 
-def test_keepalived_asks_haproxy_where_it_listens() -> None:
-    bound = spec.balancer_spec(view(), bind="10.0.0.100")
-    text = keepalived.render_keepalived(bound, keepalived.NodeSpec("10.0.0.100"))["keepalived.conf"]
-    assert "http://10.0.0.100:17080/.balancer" in text
+@pytest.mark.parametrize(("address", "own"), [("10.0.0.100", "127.0.0.1"), ("2001:db8::100", "[::1]")])
+def test_keepalived_asks_its_own_haproxy_never_that_behind_the_shared_address(address: str, own: str) -> None:
+    bound = spec.balancer_spec(view(), bind=address)
+    text = keepalived.render_keepalived(bound, keepalived.NodeSpec(address))["keepalived.conf"]
+    assert f" http://{own}:17080/.balancer" in text
     assert "unicast" not in text
 
 

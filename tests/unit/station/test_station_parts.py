@@ -145,6 +145,27 @@ def test_health_answers(changes: dict[str, object], plain: int, tier: int) -> No
     assert answering.answer("GET", "/etc/passwd").status == 404
 
 
+@pytest.mark.parametrize(
+    ("changes", "mirror", "proxy", "tier"),
+    [
+        ({}, 200, 200, 200),
+        ({"contact": snapshots.Contact(confirmed_at=make.NOW_AT, is_by_peer=True)}, 200, 503, 200),
+        ({"contact": snapshots.Contact(confirmed_at=make.NOW_AT, is_by_peer=True), "volume": None}, 503, 503, 503),
+    ],
+)
+def test_a_proxy_that_cannot_reach_the_hub_is_no_equal(
+    changes: dict[str, object], mirror: int, proxy: int, tier: int
+) -> None:
+    clock = manual_clock.ManualClock(make.NOW)
+    clock._seconds = make.NOW_AT
+    answering = health.Health(board.Board(make.snapshot(**changes)), clock)
+    assert answering.answer("GET", "/healthz").status == mirror
+    found = answering.answer("GET", "/healthz?port=proxy&")
+    assert found.status == proxy
+    assert (b"HubThroughPeer" in found.body) == (mirror != proxy)
+    assert answering.answer("GET", "/healthz?port=proxy&tier=serving").status == tier
+
+
 def test_health_turns_worse_by_itself() -> None:
     """A daemon whose loop hangs answers from what was known last; silence of its observers counts against it."""
     clock = manual_clock.ManualClock(make.NOW)
