@@ -21,6 +21,7 @@ _NOTICE_SECONDS = 30.0
 _RETURN_SECONDS = 60.0
 _SETTLE_SECONDS = 3.0
 _BIG = "lab-big-001"
+_EVERY_SECONDS = 0.1
 
 
 class Kind(enum.Enum):
@@ -137,7 +138,7 @@ def probe_workers(world: World) -> list[load.Worker]:
     if world.hub is None:
         raise errors.CallerError("Start the hub first.")
     seen_from, ca = world.instances["rpm1"].on, world.hub.ca
-    address = world.lab["lb"].address_on(Network.EDGE)
+    address = world.client_address or world.lab["lb"].address_on(Network.EDGE)
     path = f"/m/{world.sources[RPM]}"
 
     def port(number: int, source: str) -> probes.Target:
@@ -149,13 +150,20 @@ def probe_workers(world: World) -> list[load.Worker]:
         proxy = port(guidebook.PROXY_PORT, source)
         return load.Task(REQUESTS[2], lambda: probes.get_through_proxy(seen_from, proxy, hub, ca))
 
+    https, plain = guidebook.HTTPS_PORT, guidebook.HTTP_PORT
     sources = world.probe_sources or ("",)
-    tasks = (
-        [probes.task(REQUESTS[0], seen_from, port(guidebook.HTTP_PORT, source)) for source in sources],
-        [probes.task(REQUESTS[1], seen_from, port(guidebook.HTTPS_PORT, source), ca) for source in sources],
+    asked = (
+        [probes.task(REQUESTS[0], seen_from, port(plain, source)) for source in sources],
+        [probes.task(REQUESTS[1], seen_from, port(https, source), ca) for source in sources],
         [tunnel(source) for source in sources],
     )
-    return [load.Worker(each[0].kind, each, pause=max(0.04, 0.1 / len(sources))) for each in tasks]
+    # Where there are several clients, one that waits for an answer must not keep the others from asking.
+    every = _EVERY_SECONDS * len(sources)
+    return [
+        load.Worker(f"{task.kind} {number}", (task,), pause=every, delay=_EVERY_SECONDS * number)
+        for tasks in asked
+        for number, task in enumerate(tasks)
+    ]
 
 
 def _strike(world: World, blow: Blow, watch: balancer_watch.BalancerWatch, work: load.Load) -> measure.Event:

@@ -25,11 +25,12 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Worker:
-    """A client: does its tasks in turn, one after another, with a pause between them."""
+    """A client: does its tasks in turn, one after another, with a pause between them, the first after ``delay``."""
 
     name: str
     tasks: Sequence[Task]
     pause: float = 0.0
+    delay: float = 0.0
 
 
 class Load:
@@ -40,6 +41,7 @@ class Load:
         self._time = time
         self._stop = threading.Event()
         self._operations: list[measure.Operation] = []
+        self._begun: dict[str, float] = {}
         self._pool = concurrent.futures.ThreadPoolExecutor(max(1, len(workers)), thread_name_prefix="load")
 
     def operations(self) -> list[measure.Operation]:
@@ -49,6 +51,10 @@ class Load:
     def count(self, kind: str) -> int:
         """How many operations of a kind have ended."""
         return sum(operation.kind == kind for operation in self.operations())
+
+    def is_done_with(self, before: float) -> bool:
+        """Whether every operation that was begun before a time has ended."""
+        return all(begun >= before for begun in list(self._begun.values()))
 
     def __enter__(self) -> Self:
         self._running = [self._pool.submit(self._work, worker) for worker in self._workers]
@@ -64,13 +70,15 @@ class Load:
                 job.result()
 
     def _work(self, worker: Worker) -> None:
+        self._stop.wait(worker.delay)
         for task in itertools.cycle(worker.tasks):
             if self._stop.is_set():
                 return
-            started = self._time.monotonic()
+            started = self._begun[worker.name] = self._time.monotonic()
             try:
                 failure = task.attempt()
             except errors.StationmasterError as exc:
                 failure = str(exc)
             self._operations.append(measure.Operation(task.kind, started, self._time.monotonic(), failure))
+            del self._begun[worker.name]
             self._stop.wait(worker.pause)

@@ -126,9 +126,14 @@ class Balancer:
             "--state-dir",
             state,
         ]
-        self.on.start(command, log="balancer.log", environment=environment)
         self.socket = state / "haproxy.sock"
+        self.socket.unlink(missing_ok=True)  # a killed one's
+        self.on.start(command, log="balancer.log", environment=environment)
         waiting.until(self.socket.exists, 20, "HAProxy's socket")
+
+    def ends_tls(self) -> bool:
+        """Whether it has the group's certificate, so that requests of HTTPS are repeated, too."""
+        return (self.on.directory / "state" / "group.pem").exists()
 
     def start(self, configuration: str) -> programs.RunningProgram:
         """Start HAProxy. A second file adds a socket for looking on; HAProxy merges files."""

@@ -7,6 +7,7 @@ first event): a download of four seconds that always takes four seconds stalled 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import statistics
 from collections.abc import Mapping, Sequence
@@ -69,6 +70,29 @@ def typical_durations(operations: Sequence[Operation], before: float) -> Mapping
         quiet = [operation.duration for operation in of_kind if operation.ended <= before]
         found[kind] = statistics.median(quiet or [operation.duration for operation in of_kind])
     return found
+
+
+def longest_quiet_stalls(
+    operations: Sequence[Operation], typical: Mapping[str, float], events: Sequence[Event]
+) -> Mapping[str, float]:
+    """Per kind, the longest stall of an operation that ran beside all events: what the machine alone makes of it."""
+    found = dict.fromkeys(typical, 0.0)
+    for entry in operations:
+        if not any(event.started <= entry.ended and entry.started <= event.ended for event in events):
+            found[entry.kind] = max(found[entry.kind], entry.duration - typical[entry.kind])
+    return found
+
+
+def longest_gap(event: Event, operations: Sequence[Operation], *, until: float = math.inf) -> float:
+    """The longest time during an event in which nobody who began anew was served: between beginnings that led to it.
+
+    What is measured where clients must come again: whoever was with a balancer that froze waits for as long as it
+    likes, and says nothing of those that come later.
+    """
+    served = sorted(entry.started for entry in operations if not entry.failure and entry.ended < until)
+    before = [begun for begun in served if begun < event.started][-1:]
+    during = [begun for begun in served if event.started <= begun <= event.ended]
+    return max((later - former for former, later in itertools.pairwise([*before, *during, event.ended])), default=0.0)
 
 
 def effect_of(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,20 +64,38 @@ class UpstreamServer:
         found = (_LINE.match(line) for line in self._log.read_text().splitlines())
         return sum(int(match["bytes"]) for match in found if match)
 
-    def copies_sent(self) -> float:
-        """Bytes of what never changes under its name, sent in all, per byte of one copy: 1.0 when nothing came twice.
+    def sent(self) -> Sent:
+        """What was sent so far of what never changes under its name."""
+        return count_sent(self._log.read_text())
 
-        That is packages and metadata named by digest; root documents and plain names are asked for again on purpose.
-        """
-        return count_copies(self._log.read_text())
+    def copies_sent(self) -> float:
+        """``Sent.copies``."""
+        return self.sent().copies
 
     def forget(self) -> None:
         """Start counting anew."""
         self._log.write_text("")
 
 
-def count_copies(log: str) -> float:
-    """See ``UpstreamServer.copies_sent``."""
+@dataclasses.dataclass(frozen=True)
+class Sent:
+    """Bytes of what never changes under its name: packages, and metadata named by digest.
+
+    ``one`` is one copy: each of them as long as its longest whole answer. ``repeated`` is what was sent beyond that.
+    Root documents and plain names are asked for again on purpose.
+    """
+
+    one: int
+    repeated: int
+
+    @property
+    def copies(self) -> float:
+        """1.0 when nothing came twice, 0.0 when nothing came."""
+        return (self.one + self.repeated) / self.one if self.one else 0.0
+
+
+def count_sent(log: str) -> Sent:
+    """See ``Sent``."""
     sent: collections.Counter[str] = collections.Counter()
     whole: dict[str, int] = {}
     for match in (_LINE.match(line) for line in log.splitlines()):
@@ -85,7 +104,7 @@ def count_copies(log: str) -> float:
             if match["status"] == "200":
                 whole[match["path"]] = max(whole.get(match["path"], 0), int(match["bytes"]))
     one = sum(whole.values())
-    return sum(sent.values()) / one if one else 0.0
+    return Sent(one, max(0, sum(sent.values()) - one))
 
 
 def count_requests(log: str) -> Mapping[str, int]:

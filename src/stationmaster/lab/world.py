@@ -54,6 +54,7 @@ class World:
     profiles: dict[str, str] = dataclasses.field(default_factory=dict)
     former_deb: str = ""
     probe_sources: tuple[str, ...] = ()  # addresses that single requests come from, where one is not enough
+    client_address: str = ""  # where instances reach the group, where that is no address of the balancer's host
     is_debian_wanted: bool = True  # else the DEB repository is built here even where Debian's own could be had
 
     @property

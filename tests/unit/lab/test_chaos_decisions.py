@@ -31,7 +31,13 @@ def test_orders_draw_from_the_faults_that_were_named() -> None:
         list(campaign.Orders(1, only=("meteor",)).drawn())
     without = campaign.Orders(1, strikes=len(faults.TABLE), has_database=False).drawn()
     assert "database-killed" not in {one.fault for one in without}
-    assert set(faults.SHORT) <= set(faults.TABLE)
+
+
+def test_a_short_campaign_has_one_fault_of_each_family_and_another_seed_others() -> None:
+    drawn = {faults.draw_short(seed) for seed in range(40)}
+    assert len(drawn) > 20
+    for family, members in enumerate(faults.FAMILIES.values()):
+        assert {one[family] for one in drawn} == set(members) <= set(faults.TABLE)
 
 
 def look(**changes: object) -> report.Look:
@@ -41,8 +47,11 @@ def look(**changes: object) -> report.Look:
 
 
 def result(*operations: measure.Operation, **changes: object) -> report.StrikeResult:
-    quiet = [measure.Operation(kind, 1.0, 1.1) for kind in (*failures.OPERATIONS, *failures.REQUESTS)]
-    return report.result_of("f", "t", look(**changes), [*quiet, *operations], math.inf, 10.0)
+    kinds = (*failures.OPERATIONS, *failures.REQUESTS, report.CONTROL)
+    quiet = [measure.Operation(kind, start, start + 0.1) for kind in kinds for start in (1.0, 2.0, 3.0)]
+    seen = look(**changes)
+    background = report.background_of([*quiet, *operations], [seen.event])
+    return report.result_of("f", "t", seen, [*quiet, *operations], math.inf, background)
 
 
 def test_a_failed_operation_is_a_violation_unless_it_is_excused() -> None:
@@ -52,15 +61,81 @@ def test_a_failed_operation_is_a_violation_unless_it_is_excused() -> None:
 
 
 def test_requests_that_are_passed_on_as_tcp_may_be_lost() -> None:
-    assert result(measure.Operation("GET https", 11.0, 12.0, "reset")).violations == ()
-    assert result(measure.Operation("GET http", 11.0, 12.0, "503")).violations == ("GET http: 503",)
+    lost = result(measure.Operation("GET through proxy", 11.0, 11.5, "reset"))
+    assert (lost.violations, lost.requests_failed) == ((), 1)
+    for kind in ("GET http", "GET https"):
+        assert result(measure.Operation(kind, 11.0, 11.5, "503")).violations == (f"{kind}: 503",)
 
 
-def test_a_stall_over_the_bound_is_marked_and_one_beyond_reason_is_a_violation() -> None:
-    slow = result(measure.Operation("GET http", 11.0, 13.0))
-    assert slow.is_over_bound
-    assert slow.violations == ()
-    assert result(measure.Operation("GET http", 11.0, 18.0)).violations == ("GET http stalled for 6.9 s",)
+@pytest.mark.parametrize(("port", "kind"), report.PORTS.items())
+def test_a_stall_over_the_bound_is_a_violation_on_each_port(port: str, kind: str) -> None:
+    slow = result(measure.Operation(kind, 11.0, 12.2))
+    assert slow.is_over_bound(port)
+    assert slow.violations == (f"{kind} stalled for 1.10 s (bound 1 s, the machine's part 0.00 s at most)",)
+    assert result(measure.Operation(kind, 11.0, 12.0)).violations == ()
+    for forgiving in ("excused", "unbounded"):
+        assert result(measure.Operation(kind, 11.0, 12.2), **{forgiving: frozenset({kind})}).violations == ()
+
+
+def test_a_stall_that_the_machine_explains_is_only_marked() -> None:
+    slow = measure.Operation("GET http", 11.0, 12.2)
+    elsewhere = measure.Operation(report.CONTROL, 11.0, 11.3)
+    seen = result(slow, elsewhere)
+    assert seen.is_over_bound("http")
+    assert seen.violations == ()
+    before = measure.Operation("GET http", 4.0, 4.3)
+    assert result(slow, before).violations == ()
+    # What was slow in quiet times on one port explains nothing on another.
+    assert result(slow, measure.Operation("GET https", 4.0, 4.3)).violations != ()
+
+
+def test_without_a_bound_only_what_is_beyond_reason_is_a_violation() -> None:
+    assert result(measure.Operation("GET http", 11.0, 15.0), bound=None).violations == ()
+    assert result(measure.Operation("GET http", 11.0, 18.0), bound=None).violations == ("GET http stalled for 6.90 s",)
+
+
+def steady(first: float, last: float) -> list[measure.Operation]:
+    return [
+        measure.Operation(kind, begun / 10, begun / 10 + 0.1)
+        for kind in failures.REQUESTS
+        for begun in range(int(first * 10), int(last * 10))
+    ]
+
+
+def test_who_was_with_a_lost_balancer_comes_again_and_how_soon_is_what_counts() -> None:
+    lost = measure.Operation("GET http", 10.2, 20.0, "timed out")
+    thawed = measure.Operation("GET https", 10.3, 16.1)
+    seen = result(*steady(4.0, 10.0), lost, thawed, *steady(10.9, 20.0), bound=2.0, is_balancer=True)
+    assert (seen.violations, seen.requests_failed) == ((), 1)
+    assert seen.ports["http"].stall == pytest.approx(1.0)
+
+
+def test_what_is_cut_when_the_node_takes_the_address_back_is_lost_as_well() -> None:
+    event = measure.Event("x", 10.0, 25.0, None, 16.0, 20.0)
+    lost = measure.Operation("GET https", 19.0, 19.5, "was answered by nothing")
+    around = [*steady(4.0, 10.0), *steady(10.9, 25.0)]
+    assert result(*around, lost, event=event, bound=2.0, is_balancer=True).violations == ()
+    other = measure.Operation("GET https", 23.0, 23.5, "was answered by nothing")
+    seen = result(*around, other, event=event, bound=2.0, is_balancer=True)
+    assert seen.violations == ("GET https: was answered by nothing",)
+
+
+def test_a_balancer_whose_address_nobody_takes_over_in_time() -> None:
+    seen = result(*steady(4.0, 10.0), *steady(12.5, 20.0), bound=2.0, is_balancer=True)
+    assert [words.partition(" (")[0] for words in seen.violations] == [
+        f"{kind} stalled for 2.60 s" for kind in failures.REQUESTS
+    ]
+    slow = measure.Operation("GET http", 10.1, 13.3)  # found nobody, and asked once more after three seconds
+    seen = result(*steady(4.0, 10.0), *steady(11.0, 20.0), slow, bound=2.0, is_balancer=True)
+    assert [words.partition(" (")[0] for words in seen.violations] == ["GET http stalled for 3.10 s"]
+    late = measure.Operation("GET http", 12.3, 12.4, "refused")
+    seen = result(*steady(4.0, 10.0), *steady(11.0, 20.0), late, bound=2.0, is_balancer=True)
+    assert seen.violations == ("GET http: refused",)
+
+
+def test_upstream_may_send_one_copy_and_a_twentieth() -> None:
+    assert report.beyond_one_copy(1.05) == ()
+    assert report.beyond_one_copy(1.06) == ("upstream sent 1.060 copies; 1.05 are allowed",)
 
 
 def test_what_the_inventory_found_is_a_violation() -> None:
@@ -89,7 +164,8 @@ LINE = 'GET {} {} {} 10.0.0.1 "agent"\n'
 
 def test_copies_count_what_came_twice_of_what_never_changes() -> None:
     log = LINE.format("/rpm/Packages/a.rpm", 200, 100) + LINE.format("/rpm/repodata/repomd.xml", 200, 5000)
-    assert web.count_copies(log) == 1.0
-    assert web.count_copies(log + LINE.format("/rpm/Packages/a.rpm", 206, 50)) == 1.5
-    assert web.count_copies(log + LINE.format("/rpm/Packages/a.rpm", 404, 50)) == 1.0
-    assert web.count_copies("") == 0.0
+    assert web.count_sent(log).copies == 1.0
+    assert web.count_sent(log + LINE.format("/rpm/Packages/a.rpm", 206, 50)) == web.Sent(100, 50)
+    assert web.count_sent(log + LINE.format("/rpm/Packages/a.rpm", 206, 50)).copies == 1.5
+    assert web.count_sent(log + LINE.format("/rpm/Packages/a.rpm", 404, 50)).copies == 1.0
+    assert web.count_sent("").copies == 0.0

@@ -20,6 +20,21 @@ def test_a_stall_is_what_exceeds_the_usual_duration() -> None:
     assert effect.stalled_kind == "dnf"
 
 
+def test_what_the_machine_alone_makes_of_it_is_seen_beside_the_events() -> None:
+    operations = [Operation("x", 90.0, 91.0), Operation("x", 92.0, 94.5), Operation("x", 100.0, 120.0)]
+    typical = measure.typical_durations(operations, 92.0)
+    assert measure.longest_quiet_stalls(operations, typical, [EVENT]) == {"x": pytest.approx(1.5)}
+    assert measure.longest_quiet_stalls(operations[:1], typical, []) == {"x": 0.0}
+
+
+def test_a_gap_lies_between_beginnings_that_led_to_an_answer() -> None:
+    served = [Operation("x", begun, begun + 0.1) for begun in (99.0, 99.9, 102.0, 103.0, 129.5)]
+    lost = Operation("x", 101.0, 101.1, "refused")
+    assert measure.longest_gap(EVENT, [*served[:4], lost]) == pytest.approx(27.0)
+    assert measure.longest_gap(EVENT, [*served[:3], lost, *served[3:]], until=104.0) == pytest.approx(27.0)
+    assert measure.longest_gap(EVENT, []) == 0.0
+
+
 def test_failures_are_counted_and_worded_and_others_are_not_touched() -> None:
     operations = [
         Operation("apt", 90.0, 99.9),

@@ -11,14 +11,29 @@ import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from stationmaster.lab import balancer_watch, endings, failures, lab, load, measure, record, rest, show, waiting
+from stationmaster.lab import (
+    balancer_watch,
+    endings,
+    failures,
+    lab,
+    load,
+    measure,
+    probes,
+    record,
+    rest,
+    show,
+    virtual_address,
+    waiting,
+)
 from stationmaster.lab.chaos import churn, faults, inventory, plan, report, witness
 from stationmaster.lab.chaos import stage as stages
+from stationmaster.lab.world import World
 from stationmaster.model import errors
 
 REST_SECONDS = 90.0
 _ASK_AGAIN_SECONDS = 30.0
 _QUIET_SECONDS = 6.0
+_PATIENCE_SECONDS = 60.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +62,12 @@ def run(orders: Orders, reporter: show.Reporter, *, base: Path = record.BASE) ->
     strikes = orders.drawn()
     with endings.terminations_are_interrupts():
         endings.tidy(base)
-        made = lab.Lab.build(stages.hosts(has_database=orders.has_database), base=base, note={"part": "chaos"})
+        made = lab.Lab.build(
+            stages.hosts(has_database=orders.has_database),
+            floating=stages.FLOATING,
+            base=base,
+            note={"part": "chaos"},
+        )
         is_good = False
         try:
             stage = stages.build(made, reporter, base / "cache", has_database=orders.has_database)
@@ -75,7 +95,9 @@ class Campaign:
         """Strike until the time is over or no strike is left."""
         world = self._stage.world
         assert world.balancer is not None  # noqa: S101  the stage has started it
-        workers = [*failures.instance_workers(world), *failures.probe_workers(world)]
+        assert world.server is not None  # noqa: S101
+        workers = [*failures.instance_workers(world), *failures.probe_workers(world), _control(world)]
+        world.server.forget()
         watch = balancer_watch.BalancerWatch(world.balancer.socket, world.station_addresses(), self._time)
         upstream = churn.Churn(world, random.Random(self._orders.seed))
         seen = witness.Witness(world, world.balancer.on)
@@ -87,15 +109,18 @@ class Campaign:
             for strike in strikes:
                 if self._time.monotonic() > until:
                     break
-                self._one(strike, watch, upstream)
+                self._one(strike, watch, upstream, work)
                 if self._looks[-1][1].rest is None:
                     break  # nothing that is seen from here on would mean anything
         return self._result(work.operations(), upstream.publications, seen)
 
-    def _one(self, strike: plan.Strike, watch: balancer_watch.BalancerWatch, upstream: churn.Churn) -> None:
+    def _one(
+        self, strike: plan.Strike, watch: balancer_watch.BalancerWatch, upstream: churn.Churn, work: load.Load
+    ) -> None:
         fault = faults.TABLE[strike.fault]
         found: list[str] = []
         self._time.sleep(strike.delay)
+        repeated = self._repeated()
         with self._show.step(f"{fault.about}: {strike.target}"):
             started = self._time.monotonic()
             mend = fault.strike(self._stage, strike.target)
@@ -107,14 +132,50 @@ class Campaign:
             mend()
         upstream.hold_still()
         with self._show.step("  comes to rest"):
+            returned = self._wait_for_balancers(strike.target, found)
             rested, ordered = self._wait_for_rest(upstream, mended, found)
+            self._wait_for_clients(work, mended, found)
         files = self._inspect(found) if rested is not None else 0
         upstream.go_on()
         for words in found:
             self._show.say(words)
-        event = measure.Event(strike.fault, started, self._time.monotonic(), noticed, mended, None)
-        look = report.Look(event, fault.bound, fault.excused, rested, ordered, files, tuple(found))
+        event = measure.Event(strike.fault, started, self._time.monotonic(), noticed, mended, returned)
+        look = report.Look(
+            event=event,
+            bound=fault.bound,
+            excused=fault.excused,
+            rest=rested,
+            orders=ordered,
+            files=files,
+            faults=tuple(found),
+            repeated=self._repeated() - repeated,
+            unbounded=fault.unbounded,
+            is_balancer=fault.is_balancer,
+        )
         self._looks.append((strike, look))
+
+    def _repeated(self) -> int:
+        assert self._stage.world.server is not None  # noqa: S101
+        return self._stage.world.server.sent().repeated
+
+    def _wait_for_balancers(self, target: str, found: list[str]) -> float | None:
+        """Until one node holds the address, and it alone; when a node that was struck had it back."""
+        nodes = self._stage.nodes
+        try:
+            if target in nodes:
+                waiting.until(nodes[target].holds_address, REST_SECONDS, f"the address to return to {target}")
+                virtual_address.wait_for_holder([*nodes.values()])
+                return self._time.monotonic()
+        except errors.HostError as exc:
+            found.append(exc.message)
+        return None
+
+    def _wait_for_clients(self, work: load.Load, before: float, found: list[str]) -> None:
+        """Until what was begun while a fault lasted has ended, so that it is counted for that fault."""
+        try:
+            waiting.until(lambda: work.is_done_with(before), _PATIENCE_SECONDS, "operations begun during a fault")
+        except errors.HostError as exc:
+            found.append(exc.message)
 
     def _wait_for_rest(self, upstream: churn.Churn, since: float, found: list[str]) -> tuple[float | None, int]:
         """Seconds until all is as it should be, and how often an operator, who saw nothing happen, ordered a sync."""
@@ -144,27 +205,44 @@ class Campaign:
     def _result(
         self, operations: Sequence[measure.Operation], publications: int, seen: witness.Witness
     ) -> report.CampaignResult:
-        starts = [look.event.started for _, look in self._looks]
-        results = []
-        for (strike, look), until in zip(self._looks, [*starts[1:], math.inf], strict=True):
-            results.append(report.result_of(strike.fault, strike.target, look, operations, until, starts[0]))
+        looks = [look for _, look in self._looks]
+        background = report.background_of(operations, [look.event for look in looks])
+        ends = [*(look.event.started for look in looks[1:]), math.inf]
+        results = tuple(
+            report.result_of(strike.fault, strike.target, look, operations, until, background)
+            for (strike, look), until in zip(self._looks, ends, strict=True)
+        )
         # What failed between the strikes belongs to nobody, and nobody is excused from it.
         quiet = [
             f"{one.kind}: {one.failure}"
             for one in operations
             if one.failure
-            and one.kind in {*failures.OPERATIONS, report.HTTP}
-            and not any(look.event.started <= one.ended and one.started <= look.event.ended for _, look in self._looks)
+            and one.kind in {*failures.OPERATIONS, report.HTTP, report.HTTPS}
+            and not any(look.event.started <= one.ended and one.started <= look.event.ended for look in looks)
         ]
         world = self._stage.world
         assert world.server is not None  # noqa: S101
+        sent = world.server.sent()
+        excused = sum(look.repeated for strike, look in self._looks if faults.TABLE[strike.fault].takes_copies)
+        copies = dataclasses.replace(sent, repeated=sent.repeated - excused).copies
         return report.CampaignResult(
             seed=self._orders.seed,
             database="PostgreSQL" if self._orders.has_database else "SQLite",
-            strikes=tuple(results),
+            strikes=results,
             publications=publications,
-            upstream_copies=round(world.server.copies_sent(), 3),
+            upstream_copies=round(sent.copies, 3),
             promises_checked=seen.looks,
             operations=dict(collections.Counter(one.kind for one in operations)),
-            violations=(*quiet, *dict.fromkeys(seen.faults), *inventory.answered_missing(world)),
+            violations=(
+                *quiet,
+                *dict.fromkeys(seen.faults),
+                *inventory.answered_missing(world),
+                *report.beyond_one_copy(copies),
+            ),
         )
+
+
+def _control(world: World) -> load.Worker:
+    """GETs of the operator from upstream's server, to which nothing is done."""
+    target = probes.Target(world.lab["up"].address, "up.lab", 80, "/rpm/repodata/repomd.xml")
+    return load.Worker(report.CONTROL, (probes.task(report.CONTROL, world.desk.at, target),), pause=0.1)

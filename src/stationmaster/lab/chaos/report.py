@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
 from stationmaster.lab import failures, measure
 
-HTTP = failures.REQUESTS[0]
-# Beyond this no busy machine explains a stall; below it the table shows what exceeds the design's bound.
+HTTP, HTTPS, PROXY = failures.REQUESTS
+PORTS = {"http": HTTP, "https": HTTPS, "proxy": PROXY}
+# Asked of a server that nothing is done to, beside the others: what is slow there is the machine.
+CONTROL = "GET elsewhere"
+# Where the design has no bound, and a machine could be busy.
 INTOLERABLE_STALL_SECONDS = 5.0
+MOST_COPIES = 1.05
+
+
+class PortResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
+    """GETs on one port. ``noise``: what the machine alone may have added to a stall.
+
+    ``stall``: how much longer the slowest took than is usual; at a balancer's loss also the longest time in which
+    nobody who began anew was served.
+    """
+
+    done: int
+    failed: int
+    stall: float
+    noise: float
 
 
 class StrikeResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """One fault and what came of it.
 
-    ``*Stall``: how much longer the slowest took than is usual for its kind. ``syncOrders``: how often an operator
-    had to order a sync until the group was at rest.
+    ``operationsStall``: how much longer the slowest took than is usual for its kind. ``syncOrders``: how often an
+    operator had to order a sync until the group was at rest. ``upstreamRepeated``: bytes that upstream sent again.
     """
 
     fault: str
@@ -27,20 +44,29 @@ class StrikeResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     operations_done: int
     operations_failed: int
     operations_stall: float
-    requests_done: int
-    requests_failed: int
-    requests_stall: float
+    stalled_operation: str
+    ports: dict[str, PortResult]
     bound: float | None
     seconds_until_noticed: float | None
     seconds_until_rest: float | None
     sync_orders: int
     files_checked: int
+    upstream_repeated: int = 0
     violations: tuple[str, ...] = ()
 
+    def is_over_bound(self, port: str) -> bool:
+        """Whether a request stalled for longer than the design allows, whatever the machine's part in it."""
+        return self.bound is not None and self.ports[port].stall > self.bound
+
     @property
-    def is_over_bound(self) -> bool:
-        """Whether a request stalled for longer than the design allows."""
-        return self.bound is not None and self.requests_stall > self.bound
+    def requests_done(self) -> int:
+        """On all ports."""
+        return sum(one.done for one in self.ports.values())
+
+    @property
+    def requests_failed(self) -> int:
+        """On all ports."""
+        return sum(one.failed for one in self.ports.values())
 
 
 class CampaignResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -68,7 +94,7 @@ class CampaignResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 
 
 class Look(msgspec.Struct, frozen=True):
-    """What was seen of one strike beside clients: by the balancer, at rest, and in the inventory."""
+    """What was seen of one strike beside clients: by the balancer, at rest, in the inventory, in upstream's log."""
 
     event: measure.Event
     bound: float | None
@@ -77,24 +103,44 @@ class Look(msgspec.Struct, frozen=True):
     orders: int
     files: int
     faults: tuple[str, ...]
+    repeated: int = 0
+    unbounded: frozenset[str] = frozenset()
+    is_balancer: bool = False
+
+
+class Background(msgspec.Struct, frozen=True):
+    """What operations take in quiet times: usually, and beyond that at most."""
+
+    typical: Mapping[str, float]
+    stalls: Mapping[str, float]
+
+
+def background_of(operations: Sequence[measure.Operation], events: Sequence[measure.Event]) -> Background:
+    """From everything that ran beside all events."""
+    typical = measure.typical_durations(operations, events[0].started if events else math.inf)
+    return Background(typical, measure.longest_quiet_stalls(operations, typical, events))
 
 
 def result_of(
-    fault: str, target: str, look: Look, operations: Sequence[measure.Operation], until: float, first: float
+    fault: str, target: str, look: Look, operations: Sequence[measure.Operation], until: float, background: Background
 ) -> StrikeResult:
     """Put together what clients met and what was seen."""
-    typical = measure.typical_durations(operations, first)
     event = look.event
+    counted = [entry for entry in operations if not _is_lost_with_balancer(entry, look)]
 
-    def effect(kinds: Collection[str]) -> measure.Effect:
-        chosen = [entry for entry in operations if entry.kind in kinds]
-        return measure.effect_of(event, chosen, typical, until=until)
+    def effect(*kinds: str, of: Sequence[measure.Operation] = counted) -> measure.Effect:
+        return measure.effect_of(event, [one for one in of if one.kind in kinds], background.typical, until=until)
 
-    machines, requests = effect(failures.OPERATIONS), effect((HTTP,))
-    failed = effect({*failures.OPERATIONS, HTTP} - look.excused).failures
-    violations = [*look.faults, *failed]
-    if requests.longest_stall > INTOLERABLE_STALL_SECONDS and HTTP not in look.excused:
-        violations.append(f"{HTTP} stalled for {requests.longest_stall:.1f} s")
+    machines, elsewhere = effect(*failures.OPERATIONS), effect(CONTROL).longest_stall
+    ports = {}
+    for port, kind in PORTS.items():
+        all_of_them, stall = effect(kind, of=operations), effect(kind).longest_stall
+        if look.is_balancer:
+            gap = measure.longest_gap(event, [one for one in counted if one.kind == kind], until=until)
+            stall = max(stall, gap)
+        noise = round(elsewhere + background.stalls.get(kind, 0.0), 2)
+        ports[port] = PortResult(done=all_of_them.done, failed=all_of_them.failed, stall=round(stall, 2), noise=noise)
+    failed = effect(*({*failures.OPERATIONS, HTTP, HTTPS} - look.excused)).failures
     return StrikeResult(
         fault=fault,
         target=target,
@@ -102,35 +148,22 @@ def result_of(
         operations_done=machines.done,
         operations_failed=machines.failed,
         operations_stall=round(machines.longest_stall, 2),
-        requests_done=requests.done,
-        requests_failed=requests.failed,
-        requests_stall=round(requests.longest_stall, 2),
+        stalled_operation=machines.stalled_kind,
+        ports=ports,
         bound=look.bound,
         seconds_until_noticed=_rounded(event.seconds_until_noticed),
         seconds_until_rest=_rounded(look.rest),
         sync_orders=look.orders,
         files_checked=look.files,
-        violations=tuple(violations),
+        upstream_repeated=look.repeated,
+        violations=(*look.faults, *failed, *_stalls(ports, look)),
     )
 
 
 def table(result: CampaignResult) -> tuple[list[str], list[list[str]]]:
     """Columns and a row per strike, in the order in which they were made."""
-    columns = [
-        "fault",
-        "on",
-        "for",
-        "ops",
-        "failed",
-        "stall",
-        "GETs",
-        "failed ",
-        "stall ",
-        "bound",
-        "noticed",
-        "rest",
-        "orders",
-    ]
+    columns = ["fault", "on", "for", "ops", "failed", "stall", "GETs", "failed ", *PORTS, "bound"]
+    columns += ["noticed", "rest", "orders"]
     rows = [
         [
             one.fault,
@@ -138,10 +171,10 @@ def table(result: CampaignResult) -> tuple[list[str], list[list[str]]]:
             f"{one.seconds:.0f} s",
             str(one.operations_done),
             str(one.operations_failed),
-            _seconds(one.operations_stall),
+            f"{_seconds(one.operations_stall)} {one.stalled_operation}",
             str(one.requests_done),
             str(one.requests_failed),
-            _seconds(one.requests_stall) + ("!" if one.is_over_bound else ""),
+            *(_seconds(port.stall) + "!" * one.is_over_bound(name) for name, port in one.ports.items()),
             _seconds(one.bound),
             _seconds(one.seconds_until_noticed),
             _seconds(one.seconds_until_rest, never="never"),
@@ -161,6 +194,48 @@ def summary(result: CampaignResult) -> str:
         f"at rest after {max(rests, default=math.nan):.1f} s at most; "
         f"upstream sent {result.upstream_copies:.2f} copies; {len(result.all_violations)} violations."
     )
+
+
+def beyond_one_copy(copies: float) -> tuple[str, ...]:
+    """What to say when upstream sent more than the design allows; ``copies`` without what faults excuse."""
+    if copies <= MOST_COPIES:
+        return ()
+    return (f"upstream sent {copies:.3f} copies; {MOST_COPIES} are allowed",)
+
+
+def _is_lost_with_balancer(entry: measure.Operation, look: Look) -> bool:
+    """A request that was with a balancer when it was lost, or came before another had taken over, and got no answer.
+
+    Nor does one count that a frozen node answered when it went on. No other node knows of it: its client comes again,
+    and how soon that is answered is what counts.
+    """
+    mended = look.event.mended
+    if not look.is_balancer or entry.kind not in PORTS.values():
+        return False
+    is_lost = bool(entry.failure) or (mended is not None and entry.started < mended <= entry.ended)
+    bound = look.bound or 0.0
+    # It changes hands at the strike, perhaps when the node is mended, and when the node has the address back, which is
+    # seen a little later.
+    turns = [
+        look.event.started,
+        *([mended] if mended else []),
+        *([back - bound] if (back := look.event.returned) else []),
+    ]
+    return is_lost and any(entry.started <= turn + bound and entry.ended >= turn for turn in turns)
+
+
+def _stalls(ports: Mapping[str, PortResult], look: Look) -> Iterator[str]:
+    """What stalled for longer than the design allows and the machine explains."""
+    for port, kind in PORTS.items():
+        seen = ports[port]
+        if kind in look.excused:
+            continue
+        bound = math.inf if look.bound is None or kind in look.unbounded else look.bound
+        if seen.stall > bound + seen.noise:
+            part = f"bound {bound:g} s, the machine's part {seen.noise:.2f} s at most"
+            yield f"{kind} stalled for {seen.stall:.2f} s ({part})"
+        elif seen.stall > INTOLERABLE_STALL_SECONDS:
+            yield f"{kind} stalled for {seen.stall:.2f} s"
 
 
 def _rounded(value: float | None) -> float | None:

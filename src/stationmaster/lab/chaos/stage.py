@@ -5,9 +5,20 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from stationmaster.lab import gluster, guide, lab, machines, mounts, postgres, scenario, show
+from stationmaster.lab import (
+    gluster,
+    guide,
+    lab,
+    machines,
+    mounts,
+    postgres,
+    scenario,
+    show,
+    virtual_address,
+    waiting,
+)
 from stationmaster.lab import world as guidebook
-from stationmaster.lab.addressing import HostSpec, Network
+from stationmaster.lab.addressing import FloatingName, HostSpec, Network
 from stationmaster.lab.world import DEB, RPM, World
 from stationmaster.model import errors
 
@@ -15,8 +26,10 @@ SHARING = ("sta", "stb")  # these two have one volume, at different paths
 ALONE = "stc"
 STATIONS = (*SHARING, ALONE)
 SERVERS = ("ga", "gb", "gc")
+BALANCERS = ("lb", "lb2")  # the first holds the virtual address while it can
+FLOATING = (FloatingName(guidebook.BALANCER, 190),)
 _PACKAGES = (60, 24)
-_PROBE_SOURCES = 8
+_PROBE_SOURCES = 12
 _BRICK_BYTES = 900 << 20
 
 
@@ -27,6 +40,7 @@ class Stage:
     world: World
     storage: gluster.Storage
     database: postgres.Postgres | None
+    nodes: dict[str, virtual_address.Node] = dataclasses.field(default_factory=dict)
 
     @property
     def hub(self) -> machines.Hub:
@@ -86,9 +100,9 @@ class Stage:
 def hosts(*, has_database: bool) -> tuple[HostSpec, ...]:
     """Who takes part; instances reach nothing but the balancer."""
     core = ("up", "hub", "ops", *STATIONS, *SERVERS, *(["db"] if has_database else []))
-    balancer = HostSpec("lb", (Network.CORE, Network.EDGE), (guidebook.BALANCER,))
+    balancers = (HostSpec(name, (Network.CORE, Network.EDGE)) for name in BALANCERS)
     instances = (HostSpec(name, (Network.EDGE,)) for name in ("rpm1", "deb1"))
-    return (*(HostSpec(name) for name in core), balancer, *instances)
+    return (*(HostSpec(name) for name in core), *balancers, *instances)
 
 
 def build(made: lab.Lab, reporter: show.Reporter, cache: Path, *, has_database: bool) -> Stage:
@@ -115,12 +129,28 @@ def build(made: lab.Lab, reporter: show.Reporter, cache: Path, *, has_database: 
         scenario.wait_until_synced(world)
         for station in world.stations.values():
             station.wait_until_ready(60)
-    with reporter.step("Balancer: `balancer run` keeps HAProxy in step with the hub; dnf and apt instances behind it"):
-        world.balancer = machines.Balancer(made["lb"])
-        world.balancer.follow(guidebook.BALANCER, world.desk.environment)
+    with reporter.step("Two balancers with `balancer run` and keepalived; dnf and apt instances behind their address"):
+        start_balancers(stage)
         for name, kind in (("rpm1", RPM), ("deb1", DEB)):
             scenario.register_instance(world, name, kind)
         # Balancers choose a station by the client's address: one client would see the faults of one station.
         world.probe_sources = made["rpm1"].add_addresses(Network.EDGE, _PROBE_SOURCES)
         guide.install_packages(world)
     return stage
+
+
+def start_balancers(stage: Stage) -> None:
+    """Two nodes with one virtual address; returns when it is held, and both end TLS."""
+    world = stage.world
+    made, desk = world.lab, world.desk
+    world.client_address = made.plan.floating_address(guidebook.BALANCER, Network.EDGE)
+    for number, (name, peer) in enumerate((BALANCERS, BALANCERS[::-1])):
+        options = virtual_address.render_options(made[name], made[peer], world.client_address, 110 - 10 * number)
+        printed = desk.stationmaster("balancer", "render", "--hostname", guidebook.BALANCER, *options)
+        node = virtual_address.Node(made[name], world.client_address, guidebook.BALANCER, desk.environment)
+        node.start(printed.require_success("balancer render").stdout)
+        stage.nodes[name] = node
+    world.balancer = stage.nodes[BALANCERS[0]].balancer
+    for node in stage.nodes.values():
+        waiting.until(node.balancer.ends_tls, 30, f"the group's certificate on {node.on.name}")
+    virtual_address.wait_for_holder([*stage.nodes.values()])
