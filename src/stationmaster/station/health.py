@@ -16,14 +16,15 @@ from stationmaster.host import clock as clocks
 from stationmaster.host import local_server
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
-from stationmaster.station import metrics, readiness
+from stationmaster.station import metrics, readiness, visible_record
 
 
 class HealthBody(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """The JSON body of a health answer."""
+    """The JSON body of a health answer. ``warnings`` need a person, and take nothing from the readiness."""
 
     readiness: protocol.Readiness
     reasons: tuple[protocol.Problem, ...]
+    warnings: tuple[protocol.Problem, ...] = ()
     station_id: str
 
 
@@ -56,8 +57,12 @@ class Health:
             verdict = readiness.judge_proxy(verdict, self._board.read().contact)
         is_tier = asked.get("tier") == ["serving"]
         is_good = verdict.is_serving if is_tier else verdict.is_ready
+        present = self._board.read()
         body = HealthBody(
-            readiness=verdict.readiness, reasons=verdict.reasons, station_id=self._board.read().station_id
+            readiness=verdict.readiness,
+            reasons=verdict.reasons,
+            warnings=tuple(visible_record.problems(present, self._clock.now())),
+            station_id=present.station_id,
         )
         headers = {
             "Content-Type": "application/json",

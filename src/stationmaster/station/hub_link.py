@@ -21,7 +21,7 @@ from stationmaster.host import http as host_http
 from stationmaster.model import errors, protocol, signing
 from stationmaster.station import board as boards
 from stationmaster.station import config as configs
-from stationmaster.station import observe, orders
+from stationmaster.station import observe, orders, visible_record
 from stationmaster.station import snapshot as snapshots
 from stationmaster.station import ways as station_ways
 
@@ -116,7 +116,9 @@ class HeartbeatThread:
         self._board = board
         self._clock = clock
         self._compose = compose
+        records: visible_record.Reader,
         self._wake = threading.Event()
+        self._records = records
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop."""
@@ -162,6 +164,21 @@ class HeartbeatThread:
         problem = observe.problem_of(exc)
         if contact.problem is None or contact.problem.code != problem.code:
             _log.warning(problem.message, extra={"action": "heartbeat", "code": problem.code})
+        if answer.record is not None:
+            self._take(answer.record)
+
+    def _take(self, signed: protocol.SignedRecord) -> None:
+        """The signed record of the group (R12); the former one stays in force when another than the hub's CA signed."""
+        try:
+            view = self._records.read(visible_record.encoded(signed))
+        except visible_record.RecordRefusedError as exc:
+            message = f"The visible record that the hub sent is refused: {exc.message}. Register this station anew."
+            self._board.update(record_problem=protocol.Problem(code=exc.code, message=message))
+            return
+        now = self._clock.now()
+        self._board.change(
+            lambda present: visible_record.taken(dataclasses.replace(present, record_problem=None), view, now)
+        )
         # The hub knew this host's key, or it would not have said so: the station was deleted. A hub that is away later
         # takes nothing of that back.
         is_gone = contact.is_gone or (

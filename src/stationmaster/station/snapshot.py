@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Literal, TypeVar
 
-from stationmaster.model import protocol
+from stationmaster.model import protocol, visible_record
 
 EngineName = Literal["nginx", "squid"]
 _K = TypeVar("_K")
@@ -21,6 +21,28 @@ _V = TypeVar("_V")
 def frozen_map(content: Mapping[_K, _V] | None = None) -> Mapping[_K, _V]:
     """A copy that cannot be changed."""
     return MappingProxyType(dict(content or {}))
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordView:
+    """A record that the hub's CA signed: what it says, its bytes, and when this station took it over."""
+
+    record: visible_record.VisibleRecord
+    content: bytes
+    time_taken: datetime.datetime | None = None
+
+    @property
+    def name(self) -> RecordName:
+        """Which one it is."""
+        return RecordName(self.record.group_id, self.record.counter)
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordName:
+    """Group and counter of a record; the first is no record at all."""
+
+    group_id: str = ""
+    counter: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +62,7 @@ class VolumeView:
     """The volume as last seen. ``seen_at`` is when the look began: a mount that hangs leaves it standing still.
 
     ``own_nonce`` and ``nonces`` prove sharing (R10); ``writer_token`` is the highest that the volume carries (R8);
-    ``mount`` changes when the directory becomes another one.
+    ``mount`` changes when the directory becomes another one. ``record`` is the signed one that holds there (R12).
     """
 
     directory: str
@@ -58,6 +80,9 @@ class VolumeView:
     nonces: Mapping[str, str] = dataclasses.field(default_factory=frozen_map)
     writer_token: int = 0
     mount: str = ""
+    record: RecordView | None = None
+    record_problem: protocol.Problem | None = None
+    is_record_named: bool = False
 
     def holds(self, source_id: str, generation: str) -> bool:
         """Whether the generation is whole here."""
@@ -204,7 +229,11 @@ class KeysView:
 
 @dataclasses.dataclass(frozen=True)
 class Snapshot:
-    """Everything the planner and the readiness rule look at."""
+    """Everything the planner and the readiness rule look at.
+
+    ``record`` is the signed one in force, ``desired_record`` the one in force when the desired state was stored.
+    ``forward_proxy`` is what the station was registered with.
+    """
 
     station_id: str
     volume_id: str
@@ -238,6 +267,12 @@ class Snapshot:
     def with_engine(self, name: EngineName, view: EngineView) -> Snapshot:
         """This, with another view of one engine."""
         return dataclasses.replace(self, nginx=view) if name == "nginx" else dataclasses.replace(self, squid=view)
+    can_read_records: bool = False
+    record: RecordView | None = None
+    record_problem: protocol.Problem | None = None
+    stored_record: RecordName = RecordName()
+    desired_record: RecordName = RecordName()
+    forward_proxy: str | None = None
 
     def shown_of(self, source_id: str) -> protocol.Visible | None:
         """What clients are told of a source here."""
