@@ -111,14 +111,14 @@ class HeartbeatThread:
         board: boards.Board,
         clock: clocks.Clock,
         compose: Callable[[], protocol.StationHeartbeat],
+        records: visible_record.Reader,
     ) -> None:
+        self._records = records
         self._link = link
         self._board = board
         self._clock = clock
         self._compose = compose
-        records: visible_record.Reader,
         self._wake = threading.Event()
-        self._records = records
 
     def run(self, stop: threading.Event) -> None:
         """Until told to stop."""
@@ -158,12 +158,6 @@ class HeartbeatThread:
             is_by_peer=self._link.is_by_peer,
         )
         self._board.change(lambda present: with_answer(present, answer, contact))
-
-    def _refused(self, exc: errors.StationmasterError) -> None:
-        contact = self._board.read().contact
-        problem = observe.problem_of(exc)
-        if contact.problem is None or contact.problem.code != problem.code:
-            _log.warning(problem.message, extra={"action": "heartbeat", "code": problem.code})
         if answer.record is not None:
             self._take(answer.record)
 
@@ -179,6 +173,12 @@ class HeartbeatThread:
         self._board.change(
             lambda present: visible_record.taken(dataclasses.replace(present, record_problem=None), view, now)
         )
+
+    def _refused(self, exc: errors.StationmasterError) -> None:
+        contact = self._board.read().contact
+        problem = observe.problem_of(exc)
+        if contact.problem is None or contact.problem.code != problem.code:
+            _log.warning(problem.message, extra={"action": "heartbeat", "code": problem.code})
         # The hub knew this host's key, or it would not have said so: the station was deleted. A hub that is away later
         # takes nothing of that back.
         is_gone = contact.is_gone or (

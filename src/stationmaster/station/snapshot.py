@@ -63,6 +63,7 @@ class VolumeView:
 
     ``own_nonce`` and ``nonces`` prove sharing (R10); ``writer_token`` is the highest that the volume carries (R8);
     ``mount`` changes when the directory becomes another one. ``record`` is the signed one that holds there (R12).
+    ``damage`` says which parts could not be read; ``unreadable`` are sources whose generations are among them.
     """
 
     directory: str
@@ -83,6 +84,8 @@ class VolumeView:
     record: RecordView | None = None
     record_problem: protocol.Problem | None = None
     is_record_named: bool = False
+    damage: protocol.Problem | None = None
+    unreadable: frozenset[str] = frozenset()
 
     def holds(self, source_id: str, generation: str) -> bool:
         """Whether the generation is whole here."""
@@ -259,6 +262,12 @@ class Snapshot:
     clean_at: float = float("inf")
     setup_done: str = ""
     setup_problem: protocol.Problem | None = None
+    can_read_records: bool = False
+    record: RecordView | None = None
+    record_problem: protocol.Problem | None = None
+    stored_record: RecordName = RecordName()
+    desired_record: RecordName = RecordName()
+    forward_proxy: str | None = None
 
     def engine(self, name: EngineName) -> EngineView:
         """The view of nginx or squid."""
@@ -267,12 +276,6 @@ class Snapshot:
     def with_engine(self, name: EngineName, view: EngineView) -> Snapshot:
         """This, with another view of one engine."""
         return dataclasses.replace(self, nginx=view) if name == "nginx" else dataclasses.replace(self, squid=view)
-    can_read_records: bool = False
-    record: RecordView | None = None
-    record_problem: protocol.Problem | None = None
-    stored_record: RecordName = RecordName()
-    desired_record: RecordName = RecordName()
-    forward_proxy: str | None = None
 
     def shown_of(self, source_id: str) -> protocol.Visible | None:
         """What clients are told of a source here."""
