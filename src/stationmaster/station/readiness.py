@@ -87,18 +87,6 @@ def judge_proxy(verdict: Verdict, contact: snapshots.Contact) -> Verdict:
     return Verdict(protocol.Readiness.LAST_RESORT, (*verdict.reasons, reason))
 
 
-def judge_proxy(verdict: Verdict, contact: snapshots.Contact) -> Verdict:
-    """The same for the proxy port alone: a squid that cannot reach the hub is no equal of those that can (R2, ADR 19).
-
-    The mirror ports do not need the hub, so a station that speaks with it through a peer is ready there.
-    """
-    if not contact.is_by_peer or verdict.readiness is protocol.Readiness.NO:
-        return verdict
-    message = "The hub is out of this station's own reach, so its proxy cannot make tunnels to it."
-    reason = protocol.Problem(code="HubThroughPeer", message=message)
-    return Verdict(protocol.Readiness.LAST_RESORT, (*verdict.reasons, reason))
-
-
 def is_volume_silent(snapshot: snapshots.Snapshot, now_at: float) -> bool:
     """Whether looking at the volume has taken longer than its storage may stall."""
     volume = snapshot.volume
