@@ -2,14 +2,13 @@
 SHELL := /bin/bash
 PYTEST := .venv/bin/python -m pytest
 PART ?= guide
-MINUTES ?= 60
 POINTS ?= 1000
 KEEP ?=
+SEED ?= 1
 FAULTS ?= 2
-MINUTES ?= 10
 BENCH ?=
 
-.PHONY: help setup demo demo-down test unit contract integration acceptance lint format explore bench fuzz kill
+.PHONY: help setup demo demo-down chaos test unit contract integration acceptance lint format explore bench fuzz kill
 
 help: ## what there is to do
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14
@@ -24,7 +23,7 @@ demo-down: setup ## remove everything that a demo left
 	@.venv/bin/stationmaster demo --down
 
 chaos: setup ## strike a group under load with faults drawn from a seed (MINUTES=10 SEED=1 ONLY="fault fault")
-	@.venv/bin/stationmaster lab chaos --minutes $(MINUTES) --seed $(SEED) $(foreach fault,$(ONLY),--only $(fault))
+	@.venv/bin/stationmaster lab chaos --minutes $(or $(MINUTES),10) --seed $(SEED) $(foreach fault,$(ONLY),--only $(fault))
 
 lint: setup ## formatting, lint, types, import layers
 	.venv/bin/ruff format --check src tests benches fuzz
@@ -53,7 +52,7 @@ format: setup ## rewrite the code as the formatter wants it
 	.venv/bin/ruff check --fix src tests benches fuzz
 
 explore: setup ## the HA protocol, all worlds with FAULTS faults (2), for MINUTES (10) per group
-	.venv/bin/python -m stationmaster.testing.exploration --faults $(FAULTS) --minutes $(MINUTES)
+	.venv/bin/python -m stationmaster.testing.exploration --faults $(FAULTS) --minutes $(or $(MINUTES),10)
 
 bench: ## timings, side by side with other tools, as ratios
 	@packaging/setup bench
@@ -61,7 +60,7 @@ bench: ## timings, side by side with other tools, as ratios
 
 fuzz: setup ## coverage-guided fuzzing of all parsers (MINUTES=60); what escapes is kept in .state/fuzz
 	@.venv/bin/python -c 'import atheris' 2>/dev/null || .venv/bin/python -m pip install -q -e '.[fuzz]'
-	@nice -n 19 .venv/bin/python -m fuzz --minutes $(MINUTES)
+	@nice -n 19 .venv/bin/python -m fuzz --minutes $(or $(MINUTES),60)
 
 kill: setup ## kill mirror commands at so many seeded effects (POINTS=1000), more than `make test` does
 	STATIONMASTER_KILL_POINTS=$(POINTS) $(PYTEST) -q tests/integration/mirror/test_mirror_kill_points.py
