@@ -60,6 +60,11 @@ def haproxy_ports(spec: balancer.BalancerSpec) -> tuple[int, ...]:
     return tuple(port for name in ("proxy", "http", "https") for port in spec.clients_ports(name))
 
 
+def server_port(backend: str, server: balancer.Server) -> int | None:
+    """The port of a server in one of our backends."""
+    return {HTTP: server.ports.http, HTTPS: server.ports.https, PROXY: server.ports.proxy}.get(backend)
+
+
 def _http(spec: balancer.BalancerSpec) -> _Port:
     lines = [(one, f"{one.shown_address}:{one.ports.http}") for one in spec.servers]
     return _Port(HTTP, "Mirror HTTP", _binds(spec, "http"), _tiers(HTTP, lines, "check", soft=False), is_monitored=True)

@@ -13,7 +13,7 @@ from stationmaster.host import unix_socket
 from stationmaster.model import errors
 
 # The columns and bits of `show servers state` (HAProxy's management guide, section 9.3).
-_ADMIN_STATE = 6
+_ADDRESS, _ADMIN_STATE, _PORT, _CHECK_PORT, _AGENT_PORT = 4, 6, 18, 21, 24
 _FORCED_MAINTENANCE = 0x01
 _FORCED_DRAIN = 0x08
 
@@ -76,14 +76,16 @@ class RunningHaproxy:
                     if answer:
                         raise errors.HostError(f"HAProxy did not take `{order}` for {server.name}: {answer}")
 
-    def save_server_states(self, *, but: str = "") -> None:
+    def save_server_states(self, spec: balancer.BalancerSpec, *, but: str = "") -> None:
         """Let the next worker know which servers are down: it would else take all for healthy until checks fail.
 
+        A state also says where the server was reached, and that would win over ``spec``, so it is brought there first.
         ``but`` is a backend to leave out, with its last resort: a state also says whether TLS is spoken to the server,
         and a worker that begins to end TLS would go on without.
         """
         told = self._ask("show servers state").splitlines()
-        text = "\n".join(line for line in told if not but or line.split()[1:2] not in ([but], [f"{but}-last"]))
+        kept = (line for line in told if not but or line.split()[1:2] not in ([but], [f"{but}-last"]))
+        text = "\n".join(at_its_place(line, spec) for line in kept)
         self._files.write_atomic(self._runtime.server_states, (text + "\n").encode(), mode=0o600, durable=False)
 
     def forget_server_states(self) -> None:
@@ -99,6 +101,23 @@ class RunningHaproxy:
 
     def _ask(self, question: str, *, timeout: float = 2.0) -> str:
         return unix_socket.ask(self._runtime.socket, question, timeout=timeout)
+
+
+def at_its_place(line: str, spec: balancer.BalancerSpec) -> str:
+    """A line of ``show servers state`` with address and ports as ``spec`` has them; other lines are left alone."""
+    fields = line.split()
+    if len(fields) <= _AGENT_PORT:
+        return line
+    server = next((one for one in spec.servers if one.name == fields[3]), None)
+    port = haproxy.server_port(fields[1].removesuffix("-last"), server) if server is not None else None
+    if server is None or port is None:
+        return line
+    fields[_ADDRESS], fields[_PORT] = server.address, str(port)
+    if fields[_CHECK_PORT] != "0":
+        fields[_CHECK_PORT] = str(server.ports.http)
+    if fields[_AGENT_PORT] != "0":
+        fields[_AGENT_PORT] = str(server.agent_port)
+    return " ".join(fields)
 
 
 def parse_drains(states: str) -> dict[str, bool]:

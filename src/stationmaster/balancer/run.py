@@ -136,7 +136,7 @@ class BalancerRun:
         try:
             self._haproxy.align_drains(wanted)
             is_tls_same = self._applied is not None and bool(self._applied.tls) == bool(wanted.tls)
-            self._haproxy.save_server_states(but="" if is_tls_same else haproxy.HTTPS)
+            self._haproxy.save_server_states(wanted, but="" if is_tls_same else haproxy.HTTPS)
         except errors.HostError as exc:
             _log.warning("HAProxy's view of its servers is not carried over. %s", exc)
 

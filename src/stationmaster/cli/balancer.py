@@ -179,13 +179,14 @@ def _sign(client: options.Client, hostname: str, compartment_id: str | None, req
 
 def _reporter(
     client: options.Client, hostname: str, compartment_id: str | None, stated: tuple[str, ...]
-) -> Callable[[tuple[str, ...]], None]:
+) -> Callable[[tuple[str, ...], tuple[protocol.Ports, ...]], None]:
     from stationmaster.host import network
 
     node = network.host_name()
 
-    def report(own: tuple[str, ...]) -> None:
+    def report(own: tuple[str, ...], serves: tuple[protocol.Ports, ...]) -> None:
         body: dict[str, Any] = {"hostname": hostname, "addresses": list(stated or own), "node": node}
+        body["serves"] = [{"proxy": one.proxy, "http": one.http, "https": one.https} for one in serves]
         if compartment_id:
             body["compartmentId"] = compartment_id
         client.put(f"{options.OWN}/groups/balancers", body)

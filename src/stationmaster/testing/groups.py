@@ -17,7 +17,7 @@ from pathlib import Path
 from stationmaster.balancer import follow, run
 from stationmaster.balancer import spec as balancer
 from stationmaster.host import clock, engine_process, line_server, processes
-from stationmaster.model import errors, protocol
+from stationmaster.model import errors, port_change, protocol
 from stationmaster.station.sites import program, spec
 from stationmaster.testing import group_certificates, loopback, sites
 
@@ -40,6 +40,18 @@ class Station:
     agent_port: int
     agent_says: bytes | None = b"100% #ready\n"
     agent: line_server.LineServer | None = None
+    moved: port_change.PortSet | None = None
+    beside: port_change.PortSet | None = None
+
+    @property
+    def ports(self) -> port_change.PortSet:
+        """What it serves, and balancers use."""
+        return self.moved or port_change.PortSet(self.place.direct, self.place.balancer)
+
+    def keep(self) -> bool:
+        """Bring both engines to what they should be now; whether they are."""
+        kept = [self.nginx.keep(self.nginx_spec()), self.squid.keep(self.squid_spec())]
+        return all(one.problem is None for one in kept)
 
     def open_agent(self) -> None:
         """The daemon's agent check, for HAProxy."""
@@ -55,12 +67,15 @@ class Station:
     def nginx_spec(self) -> spec.NginxSpec:
         """Believes the balancer on 127.0.0.1."""
         certificate = spec.read_certificate(self.place.state / "tls.pem", self.place.state / "tls-key.pem")
-        return self.place.nginx_spec(balancer_addresses=("127.0.0.1",), certificate=certificate)
+        return self.place.nginx_spec(balancer_addresses=("127.0.0.1",), certificate=certificate, **self._ports())
 
     def squid_spec(self) -> spec.SquidSpec:
         """Reaches the stand-in for the hub."""
         hub = spec.HubTarget(("hub.example",), self.hub_port, ("127.0.0.1",))
-        return self.place.squid_spec(balancer_addresses=("127.0.0.1",), hub=hub)
+        return self.place.squid_spec(balancer_addresses=("127.0.0.1",), hub=hub, **self._ports())
+
+    def _ports(self) -> dict[str, object]:
+        return {"direct": self.ports.direct, "balancer": self.ports.balancer, "beside": self.beside}
 
     def pids(self) -> list[int]:
         """Every process of both engines."""
@@ -83,11 +98,10 @@ class Station:
         self.open_agent()
         end = _CLOCK.monotonic() + 20
         while _CLOCK.monotonic() < end:
-            kept = [self.nginx.keep(self.nginx_spec()), self.squid.keep(self.squid_spec())]
-            if all(one.problem is None for one in kept):
+            if self.keep():
                 return
             _CLOCK.sleep(0.1)
-        raise AssertionError(kept)
+        raise AssertionError(f"The engines of {self.name} do not come back.")
 
 
 @dataclasses.dataclass
@@ -120,6 +134,7 @@ class Group:
     ports: dict[str, int]
     view: protocol.BalancerView | None
     reported: list[tuple[str, ...]]
+    served: list[tuple[protocol.Ports, ...]]
     make_node: Callable[[], run.BalancerRun]
     signed: list[str]
 
@@ -165,6 +180,7 @@ def view_of(
     states: dict[str, str] | None = None,
     *,
     can_end_tls: bool = False,
+    also: dict[str, int] | None = None,
 ) -> protocol.BalancerView:
     """The hub's answer; stations left out of ``states`` are not in it."""
     chosen = states if states is not None else {"first": "IN_ROTATION", "second": "IN_ROTATION"}
@@ -173,8 +189,8 @@ def view_of(
             "stationId": f"ocid1.station.{one.name}",
             "displayName": one.name,
             "address": one.place.address,
-            "ports": vars(one.place.balancer),
-            "directPorts": vars(one.place.direct),
+            "ports": vars(one.ports.balancer),
+            "directPorts": vars(one.ports.direct),
             "state": chosen[one.name],
             "agentPort": one.agent_port,
         }
@@ -182,7 +198,14 @@ def view_of(
         if one.name in chosen
     ]
     return balancer.parse_view(
-        {"hostname": HOSTNAME, "groupId": "g", "ports": group_ports, "servers": servers, "canEndTls": can_end_tls}
+        {
+            "hostname": HOSTNAME,
+            "groupId": "g",
+            "ports": group_ports,
+            "servers": servers,
+            "canEndTls": can_end_tls,
+            "alsoPorts": also,
+        }
     )
 
 
@@ -242,6 +265,7 @@ def balanced(stations: Stations, state: Path, *, is_ending_tls: bool = False) ->
     numbers = loopback.free_ports(9)[6:]
     group_ports = dict(zip(("proxy", "http", "https"), numbers, strict=True))
     reported: list[tuple[str, ...]] = []
+    served: list[tuple[protocol.Ports, ...]] = []
     signed: list[str] = []
     settings = run.Settings(
         HOSTNAME,
@@ -261,11 +285,15 @@ def balanced(stations: Stations, state: Path, *, is_ending_tls: bool = False) ->
         signed.append(request)
         return group_certificates.sign_by(stations.certificate, request)
 
+    def report(own: tuple[str, ...], serves: tuple[protocol.Ports, ...]) -> None:
+        reported.append(own)
+        served.append(serves)
+
     def make_node() -> run.BalancerRun:
-        return run.BalancerRun(settings, engine_process.real_doors(), fetch_view, reported.append, sign)
+        return run.BalancerRun(settings, engine_process.real_doors(), fetch_view, report, sign)
 
     view = view_of(stations, group_ports)
-    group = Group(stations, make_node(), state, group_ports, view, reported, make_node, signed)
+    group = Group(stations, make_node(), state, group_ports, view, reported, served, make_node, signed)
     try:
         group.say(view)
         wait_until(lambda: group.fetch().status == 200)
