@@ -1,4 +1,7 @@
-"""HTTP towards others: pooled connections, one trust store, an optional forward proxy. Redirects are the caller's."""
+"""HTTP towards others: pooled connections, one trust store, an optional forward proxy. Redirects are the caller's.
+
+A host with several addresses is asked by another one after a failure (`address_book`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from stationmaster.host import http_message, http_wire
+from stationmaster.host import http_message, http_wire, http_words
 from stationmaster.model import errors
 
 if TYPE_CHECKING:
@@ -17,7 +20,10 @@ if TYPE_CHECKING:
 
     import urllib3
 
+    from stationmaster.host import address_book
 
+
+UNABLE = frozenset({502, 503, 504})  # answers of somebody for whom another can stand in
 CERTIFICATE_REFUSED = "CertificateRefused"  # code of a PeerError: asking again would bring the same certificate
 
 
@@ -57,7 +63,7 @@ class StreamedResponse:
         """The body as it comes over the wire, undecoded; raises errors.PeerError when the connection breaks."""
         try:
             yield from self._response.stream(size, decode_content=False)
-        except _troubles() as exc:
+        except http_words.troubles() as exc:
             raise errors.PeerError(f"The connection broke while reading: {exc}.") from exc
 
     def arriving(self, size: int = 1 << 18) -> Iterator[bytes | memoryview]:
@@ -65,7 +71,7 @@ class StreamedResponse:
         try:
             while piece := self._response.read1(size, decode_content=False):
                 yield piece
-        except _troubles() as exc:
+        except http_words.troubles() as exc:
             raise errors.PeerError(f"The connection broke while reading: {exc}.") from exc
 
 
@@ -80,12 +86,14 @@ class Http:
         proxy_url: str | None = None,
         connections_per_host: int = 8,
         is_tls_verified: bool = True,
+        book: address_book.AddressBook | None = None,
     ) -> None:
         self._options: dict[str, Any] = {"maxsize": connections_per_host, "block": False, "num_pools": 64}
         self._proxy_url = proxy_url
         self._ca_file = ca_file
         self._client_certificate = client_certificate
         self._is_tls_verified = is_tls_verified
+        self._book = book
         self._lock = threading.Lock()
         self._pools: dict[bool, urllib3.PoolManager] = {}
         self._wire = http_wire.Wire(self._tls_context)
@@ -115,8 +123,11 @@ class Http:
                 retries=False,
                 redirect=False,
             )
-        except _troubles() as exc:
-            raise errors.PeerError(f"No answer from {_origin(url)}: {_reason(exc)}.") from exc
+        except http_words.troubles() as exc:
+            self._leave(url)
+            raise errors.PeerError(f"No answer from {http_words.origin(url)}: {http_words.reason(exc)}.") from exc
+        if answer.status in UNABLE:
+            self._leave(url)
         return Response(answer.status, {name.lower(): value for name, value in answer.headers.items()}, answer.data)
 
     def stream(
@@ -143,7 +154,7 @@ class Http:
             return self._wire.get(url, headers=headers, connect_timeout=connect_timeout, read_timeout=read_timeout)
         except http_message.BrokenError as exc:
             code = CERTIFICATE_REFUSED if type(exc.__cause__).__name__ == "SSLCertVerificationError" else None
-            raise errors.PeerError(f"No answer from {_origin(url)}: {exc}.", code=code) from exc
+            raise errors.PeerError(f"No answer from {http_words.origin(url)}: {exc}.", code=code) from exc
 
     @contextlib.contextmanager
     def _stream_pooled(
@@ -161,8 +172,8 @@ class Http:
                 redirect=False,
                 preload_content=False,
             )
-        except _troubles() as exc:
-            raise errors.PeerError(f"No answer from {_origin(url)}: {_reason(exc)}.") from exc
+        except http_words.troubles() as exc:
+            raise errors.PeerError(f"No answer from {http_words.origin(url)}: {http_words.reason(exc)}.") from exc
         try:
             yield StreamedResponse(answer)
         finally:
@@ -171,6 +182,16 @@ class Http:
             else:
                 answer.close()
                 answer.release_conn()
+
+    def has_other_address(self, url: str) -> bool:
+        """Whether the host (the proxy, where there is one) has failed by one address and another is left to try."""
+        return self._book is not None and self._book.has_other(http_words.host(self._proxy_url or url))
+
+    def _leave(self, url: str) -> None:
+        """Idle connections lead to whom just failed, too."""
+        if self._book is not None and self._book.has_several(http_words.host(self._proxy_url or url)):
+            for pool in list(self._pools.values()):
+                pool.clear()
 
     def close(self) -> None:
         """Close idle connections."""
@@ -182,8 +203,11 @@ class Http:
         """The pool for an address; the trust store is read only when TLS is spoken (it takes 30 ms)."""
         import urllib3
 
+        from stationmaster.host import address_book, dialing
+
         is_secure = url.lower().startswith("https:") or (self._proxy_url or "").lower().startswith("https:")
         with self._lock:
+            self._book = self._book or address_book.AddressBook()
             if is_secure not in self._pools:
                 context = self._secure_context() if is_secure else None
                 if self._proxy_url:
@@ -192,6 +216,7 @@ class Http:
                     )
                 else:
                     pool = urllib3.PoolManager(ssl_context=context, **self._options)
+                pool.pool_classes_by_scheme = dialing.pool_classes(self._book)
                 self._pools[is_secure] = pool
             return self._pools[is_secure]
 
@@ -215,27 +240,3 @@ class Http:
         if self._client_certificate:
             context.load_cert_chain(*(str(path) for path in self._client_certificate))
         return context
-
-
-def _origin(url: str) -> str:
-    """Scheme, host and port, without path or credentials: what may be shown and logged."""
-    from urllib import parse
-
-    parsed = parse.urlsplit(url)
-    return f"{parsed.scheme}://{parsed.netloc.rpartition('@')[2]}"
-
-
-def _troubles() -> tuple[type[Exception], ...]:
-    """What the general client raises for others' faults."""
-    import urllib3.exceptions
-
-    return urllib3.exceptions.HTTPError, OSError
-
-
-def _reason(exc: BaseException) -> str:
-    """The innermost cause, in its own words: urllib3 wraps it several times."""
-    while True:
-        inner = getattr(exc, "reason", None) or exc.__cause__
-        if not isinstance(inner, BaseException):
-            return str(exc).strip(".") or type(exc).__name__
-        exc = inner

@@ -43,6 +43,7 @@ class HubLink:
             config.tenancy_id, config.managed_instance_id, keys.fingerprint(self._key.public_key())
         )
         self._sessions: dict[str | None, session.Session] = {}
+        self._connections: dict[str | None, host_http.Http] = {}
         self._choice = station_ways.Choice()
         self._peer = ""
 
@@ -52,13 +53,14 @@ class HubLink:
         """One heartbeat. StationmasterError when it was not answered."""
         ways = self._ways(desired)
         way = self._choice.present(ways, self._clock.monotonic())
-        path, timeout = f"{BASE}/{self._config.station_id}/heartbeat", station_ways.timeout_of(ways)
+        path, timeout = f"{BASE}/{self._config.station_id}/heartbeat", station_ways.TIMEOUT_SECONDS
         try:
             answer = (
                 self._session(way).request("POST", path, body=message, timeout=timeout).decode(protocol.HeartbeatAnswer)
             )
         except errors.PeerError:
-            self._choice = self._choice.failed(way, ways, self._clock.monotonic())
+            is_other_left = self._connections[way.proxy].has_other_address(self._config.hub_url)
+            self._choice = self._choice.failed(way, ways, self._clock.monotonic(), is_other_left=is_other_left)
             raise
         self._choice = self._choice.answered(way, self._clock.monotonic())
         self._tell(way)
@@ -96,6 +98,7 @@ class HubLink:
     def _session(self, way: station_ways.Way) -> session.Session:
         if way.proxy not in self._sessions:
             connection = host_http.Http(ca_file=self._ca, proxy_url=way.proxy, connections_per_host=2)
+            self._connections[way.proxy] = connection
             self._sessions[way.proxy] = session.Session(
                 self._config.hub_url, connection, self._clock, key_id=self._key_id, key=self._key
             )

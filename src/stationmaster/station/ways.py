@@ -12,9 +12,8 @@ import math
 
 from stationmaster.model import addresses, protocol
 
-TIMEOUT_SECONDS = 4.0
-# With another way left, the next try must still fall into the six seconds that a confirmation lasts (R2).
-IMPATIENT_SECONDS = 3.0
+# The next try, by another address of the hub or another way, must fall into the six seconds of the confirmation (R2).
+TIMEOUT_SECONDS = 3.0
 # A peer's way that was just found may be an accident of the moment; one that proved necessary is kept for longer.
 FIRST_RETURN_SECONDS = 6.0
 RETURN_SECONDS = 30.0
@@ -41,11 +40,6 @@ def ways_of(hub_url: str, forward_proxy: str | None, desired: protocol.StationDe
     return (*own, *peers)
 
 
-def timeout_of(ways: tuple[Way, ...]) -> float:
-    """How long one try may take."""
-    return IMPATIENT_SECONDS if len(ways) > 1 else TIMEOUT_SECONDS
-
-
 @dataclasses.dataclass(frozen=True)
 class Choice:
     """The way in use. A peer's is left at ``return_at`` for a try of one's own; when that fails, ``proved`` is next."""
@@ -65,8 +59,13 @@ class Choice:
         is_same = way == self.way and self._is_kept(now_at) and self.return_at < math.inf
         return Choice(way, way, self.return_at if is_same else now_at + FIRST_RETURN_SECONDS)
 
-    def failed(self, way: Way, ways: tuple[Way, ...], now_at: float) -> Choice:
-        """No answer by ``way``: next is the peer that answered last, if that was another, else the way behind it."""
+    def failed(self, way: Way, ways: tuple[Way, ...], now_at: float, *, is_other_left: bool = False) -> Choice:
+        """No answer by ``way``: next is the peer that answered last, if that was another, else the way behind it.
+
+        ``is_other_left``: the hub (or the proxy) has another address, which is tried by the same way first.
+        """
+        if is_other_left and not way.peer:
+            return Choice(way, self.proved)
         if not way.peer and self.proved in ways:
             return Choice(self.proved or ways[0], return_at=now_at + RETURN_SECONDS)
         return Choice(ways[(ways.index(way) + 1) % len(ways)])

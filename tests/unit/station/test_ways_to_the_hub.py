@@ -49,7 +49,7 @@ def tried(working: set[ways.Way], seconds: float, choice: ways.Choice = AT_FIRST
             choice = choice.answered(way, at)
             at += DESIRED.heartbeat_seconds
         else:
-            at += ways.timeout_of(ALL)
+            at += ways.TIMEOUT_SECONDS
             choice = choice.failed(way, ALL, at)
             at += 0.25
     return taken, longest
@@ -86,3 +86,12 @@ def test_the_own_way_is_taken_again_soon_after_it_works() -> None:
 def test_a_peer_that_left_is_not_asked_any_more() -> None:
     assert ways.Choice().answered(B, 0.0).present((OWN, C), 1.0) == OWN
     assert ways.Choice().answered(B, 0.0).failed(OWN, (OWN, C), 1.0).present((OWN, C), 1.0) == C
+
+
+def test_another_address_of_the_hub_comes_before_any_peer() -> None:
+    once = ways.Choice().answered(OWN, 0.0).failed(OWN, ALL, 3.0, is_other_left=True)
+    assert once.present(ALL, 3.25) == OWN
+    assert once.failed(OWN, ALL, 6.25).present(ALL, 6.5) == B
+    proved = ways.Choice(OWN, proved=C).failed(OWN, ALL, 3.0, is_other_left=True)
+    assert proved.failed(OWN, ALL, 6.25).present(ALL, 6.5) == C
+    assert ways.Choice(B).failed(B, ALL, 3.0, is_other_left=True).present(ALL, 3.25) == C
