@@ -100,6 +100,26 @@ def update(
     output.print_object(common.update(client, f"{_PATH}/{instance_id}", lambda _: body), _ONE, as_json=as_json)
 
 
+@instance.command("attach-profile")
+@common.id_option("instance")
+@click.option("--profile-id", required=True, metavar="OCID")
+@options.client_options
+def attach_profile(client: options.Client, instance_id: str, profile_id: str) -> None:
+    """Give an instance the sources and the station of a profile, as a registration by it would.
+
+    Sources of its former profile that this one lacks go; those that were attached by hand stay.
+    """
+    client.answer("POST", f"{_PATH}/{instance_id}/actions/attachProfile", body={"profileId": profile_id})
+
+
+@instance.command("detach-profile")
+@common.id_option("instance")
+@options.client_options
+def detach_profile(client: options.Client, instance_id: str) -> None:
+    """Take the profile from an instance, with the sources that came by it; its station stays."""
+    client.answer("POST", f"{_PATH}/{instance_id}/actions/detachProfile")
+
+
 @instance.command()
 @common.id_option("instance")
 @work.wait_options

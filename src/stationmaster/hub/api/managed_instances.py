@@ -8,13 +8,13 @@ import msgspec
 import sqlalchemy as sa
 
 from stationmaster.hub.api import instance_packages, paging
-from stationmaster.hub.api.call import Answer, Call, accepted, etag_of, resource
+from stationmaster.hub.api.call import Answer, Call, accepted, empty, etag_of, resource
 from stationmaster.hub.api.routes import OSMH, Route
 from stationmaster.hub.api.wire import instances as wire
 from stationmaster.hub.api.wire.common import moment, moment_or_none
 from stationmaster.hub.api.wire.sources import SoftwareSourceDetails
 from stationmaster.hub.db import schema
-from stationmaster.hub.services import leaving, managed_instances, software_sources, stations
+from stationmaster.hub.services import instance_profiles, leaving, managed_instances, software_sources, stations
 
 _COLUMNS = {
     "description": "description",
@@ -64,6 +64,19 @@ def associate(call: Call, tx: sa.Connection) -> Answer:
     call.require_match(etag_of(station.id, station.revision))
     wanted = call.body(wire.AssociateDetails).managed_instances
     return accepted(managed_instances.associate(tx, call.now, call.actor, station, wanted))
+
+
+def attach_profile(call: Call, tx: sa.Connection) -> Answer:
+    """AttachProfileToManagedInstance."""
+    wanted = call.body(wire.ProfileDetails).profile_id
+    instance_profiles.attach(tx, call.now, call.actor, _matching(call, tx), wanted)
+    return empty(200)
+
+
+def detach_profile(call: Call, tx: sa.Connection) -> Answer:
+    """DetachProfileFromManagedInstance."""
+    instance_profiles.detach(tx, call.now, call.actor, _matching(call, tx))
+    return empty(200)
 
 
 def attach_sources(call: Call, tx: sa.Connection) -> Answer:
@@ -219,5 +232,7 @@ ROUTES: tuple[Route, ...] = (
     Route(
         method="POST", path=f"{_ONE}/actions/detachSoftwareSources", handler=detach_sources, body=wire.SourcesDetails
     ),
+    Route(method="POST", path=f"{_ONE}/actions/attachProfile", handler=attach_profile, body=wire.ProfileDetails),
+    Route(method="POST", path=f"{_ONE}/actions/detachProfile", handler=detach_profile),
     *instance_packages.ROUTES,
 )

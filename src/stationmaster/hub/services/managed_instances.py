@@ -52,7 +52,15 @@ def counts(tx: sa.Connection, instance_id: str) -> tuple[int, int]:
     return int(tx.execute(work).scalar_one()), planned
 
 
-def update(tx: sa.Connection, now: datetime.datetime, actor: events.Actor, row: Any, changes: Mapping[str, Any]) -> Any:
+def update(
+    tx: sa.Connection,
+    now: datetime.datetime,
+    actor: events.Actor,
+    row: Any,
+    changes: Mapping[str, Any],
+    *,
+    what: str = "",
+) -> Any:
     """Change columns; a station that is named must exist. What the machine does with it waits for its rehearsal."""
     for column, field in _STATION_FIELDS.items():
         if changes.get(column) is not None:
@@ -65,9 +73,10 @@ def update(tx: sa.Connection, now: datetime.datetime, actor: events.Actor, row: 
     fresh = find(tx, row.id)
     is_re_pointed = fresh.primary_station_id != row.primary_station_id
     kind = events.EventKind.INSTANCE_RE_POINTED if is_re_pointed else events.EventKind.INSTANCE_UPDATED
-    what = f"now uses station {fresh.primary_station_id}" if is_re_pointed else "was updated"
+    moved = f"now uses station {fresh.primary_station_id}" if is_re_pointed else ""
+    words = " and ".join(one for one in (moved, what) if one) or "was updated"
     subject = events.Subject(row.id, row.display_name, row.compartment_id)
-    events.record(tx, now, kind, subject, f"{row.display_name} {what}.", actor=actor, data=dict(changes))
+    events.record(tx, now, kind, subject, f"{row.display_name} {words}.", actor=actor, data=dict(changes))
     return fresh
 
 

@@ -140,7 +140,7 @@ def _register_instance(
             f"The profile {profile.display_name} has no content, so nothing can register with it.",
             hint="Attach software sources to the profile first.",
         )
-    _require_registered_station(tx, profile)
+    require_registered_station(tx, profile)
     instance_id = _insert_instance(tx, now, hub, request, profile, is_management_station=False)
     tx.execute(
         schema.instance_sources.insert(),
@@ -154,7 +154,8 @@ def _register_instance(
     )
 
 
-def _require_registered_station(tx: sa.Connection, profile: sa.Row[Any]) -> None:
+def require_registered_station(tx: sa.Connection, profile: sa.Row[Any]) -> None:
+    """A profile for machines outside OCI names a station, which has registered (OSMH rules 2, 73)."""
     if profile.registration_type == "OCI_LINUX":
         return
     if profile.management_station_id is None:

@@ -147,6 +147,12 @@ class PackagesDetails(Details, frozen=True):
     work_request_details: WorkRequestDetails | None = None
 
 
+class ProfileDetails(Details, frozen=True):
+    """The profile to attach."""
+
+    profile_id: str
+
+
 class SourcesDetails(Details, frozen=True):
     """Software sources to attach or detach."""
 
