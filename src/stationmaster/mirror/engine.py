@@ -150,7 +150,8 @@ class _Run:
         if (held := self._held(root.generation)) is not None:
             return self._outcome(outcome.State.UNCHANGED, held)
         self._volume.require()  # the root took its time; the lock makes directories
-        watch = lock.Watch(self._clock, self._order.stop, self._tell, self._order.policy.token)
+        policy = self._order.policy
+        watch = lock.Watch(self._clock, self._order.stop, self._tell, policy.token, policy.lapse_seconds)
         with lock.SourceLock(self._files, self._volume.control, self._name, watch=watch) as self._lock:
             lock.require_no_cleaning(self._volume.control, watch)
             self._volume = incoming.take_up(self._files, self._volume, self._name, self._lock.epoch)

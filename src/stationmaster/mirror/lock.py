@@ -2,20 +2,20 @@
 
 The holder is the owner of the highest record. Taking over means making the next number, which only one can; a record
 is never replaced by another's, so a taker that wakes late finds its number taken, or itself below a newer one.
-A record whose process is provably gone (this kernel's run, and no such process) does not hold. Host names prove
-nothing, since clones share them: hosts are told apart by the kernel's boot id, so a restarted host is another one, too.
+A record whose process is provably gone (``owners``) does not hold, nor one of this process that no thread of it renews
+any more: the volume refused its release.
 
-The holder raises a counter in its record every ten seconds. What cannot be judged from here (another kernel's record)
+The holder raises a counter in its record every three seconds. What cannot be judged from here (another kernel's record)
 is watched, by the taker's own clock, since two hosts' clocks prove nothing: a record that did not change for two
-minutes (an NFS client may show a former state for one) does not hold. A holder that was so slow finds a newer number
-before it publishes, and stops.
+minutes (an NFS client may show a former state for one) does not hold; where a hub says who writes, for as long as the
+taker is told. A holder that was so slow does no harm: who takes over writes to other files (``incoming``), and the slow
+one finds a newer number before it publishes, and stops.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import enum
 import os
 import threading
 from collections.abc import Callable
@@ -26,39 +26,12 @@ import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.host import network
-from stationmaster.mirror import failures
+from stationmaster.mirror import failures, owners
 
 LAPSE_SECONDS = 120
-_RENEWAL_SECONDS = 10
+_RENEWAL_SECONDS = 3
 _WATCH_SECONDS = 0.5
 CLEANING = ":clean"  # no source can have this name
-
-
-class Owner(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """Who made a record; ``host`` is for people, ``boot`` tells hosts apart.
-
-    ``started`` is the process's start in clock ticks since boot, ``space`` its pid namespace. ``token`` is the lease it
-    writes under (R1); ``epoch`` rises whenever somebody takes over from one who may still be alive.
-    """
-
-    host: str
-    boot: str
-    space: str
-    pid: int
-    started: str
-    is_released: bool = False
-    renewals: int = 0
-    token: int = 0
-    epoch: int = 0
-
-
-class Judgement(enum.Enum):
-    """What can be said of a record from here."""
-
-    HOLDING = enum.auto()
-    GONE = enum.auto()
-    UNKNOWN = enum.auto()  # another kernel wrote it, or a process in another pid namespace
 
 
 def _tell_nobody(_: str) -> None:
@@ -76,14 +49,15 @@ class Watch:
     stop: threading.Event = dataclasses.field(default_factory=threading.Event)
     told: Callable[[str], None] = _tell_nobody
     token: int = 0
+    lapse_seconds: float = LAPSE_SECONDS
 
-    def has_lapsed(self, directory: Path, number: int, seen: Owner) -> bool:
+    def has_lapsed(self, directory: Path, number: int, seen: owners.Owner) -> bool:
         """True when nobody renewed it for all the time."""
         self.told(
-            f"{_named(seen)} was writing here and cannot be judged from this host: its record is watched for up to "
-            f"{LAPSE_SECONDS} s"
+            f"{seen.name} was writing here and cannot be judged from this host: its record is watched for up to "
+            f"{self.lapse_seconds:.0f} s"
         )
-        end = self.clock.monotonic() + LAPSE_SECONDS
+        end = self.clock.monotonic() + self.lapse_seconds
         while self.clock.monotonic() < end:
             if self.stop.is_set():
                 raise failures.StoppedError("The sync was stopped.", hint="The next run resumes where it ended.")
@@ -105,7 +79,7 @@ class SourceLock:
         self._directory = control / "locks" / source
         self._source = source
         self._record: Path | None = None
-        self._mine = _myself()
+        self._mine = owners.myself()
 
     @property
     def epoch(self) -> int:
@@ -128,20 +102,34 @@ class SourceLock:
         if owner is not None and _is_held(self._directory, highest, owner, self._watch):
             raise self._refusal(owner)
         token = self._watch.token if self._watch else 0
-        self._mine = msgspec.structs.replace(_myself(), token=token, epoch=_next_epoch(owner))
+        former = self._directory / str(highest)
+        self._mine = msgspec.structs.replace(owners.myself(), token=token, epoch=_next_epoch(former, owner))
         record = self._directory / str(highest + 1)
+        self._start_renewing(record)
+        try:
+            self._make(record)
+        except BaseException:
+            self._is_over.set()
+            raise
+        self._record = record
+        for number in _numbers(self._directory):
+            if number <= highest:
+                self._files.remove(self._directory / str(number))
+
+    def _start_renewing(self, record: Path) -> None:
+        """Before there is a record: one that nobody renews does not hold."""
+        self._is_over = threading.Event()
+        threading.Thread(
+            target=self._renew, args=(record, self._is_over), name=_renewer_of(record), daemon=True
+        ).start()
+
+    def _make(self, record: Path) -> None:
         if not self._files.create_exclusive(record, msgspec.json.encode(self._mine)):
             raise self._refusal(highest_record(self._directory)[1])
         newest, owner = highest_record(self._directory)
-        if newest != highest + 1:
+        if str(newest) != record.name:
             self._files.remove(record)
             raise self._refusal(owner)
-        self._record = record
-        for number in _numbers(self._directory):
-            if number < newest:
-                self._files.remove(self._directory / str(number))
-        self._is_over.clear()
-        threading.Thread(target=self._renew, args=(record,), name=f"lock-{self._source}", daemon=True).start()
 
     def require(self) -> None:
         """Raise SyncRunningError when another took over meanwhile: what follows would be a second writer's work."""
@@ -149,17 +137,17 @@ class SourceLock:
         if self._record is not None and str(newest) != self._record.name:
             raise self._refusal(owner)
 
-    def _renew(self, record: Path) -> None:
+    def _renew(self, record: Path, is_over: threading.Event) -> None:
         """In its own thread until the release; a record that cannot be written now is tried again later."""
         renewals = 0
-        while not self._is_over.wait(_RENEWAL_SECONDS):
+        while not is_over.wait(_RENEWAL_SECONDS):
             renewals += 1
             with contextlib.suppress(OSError):
                 if highest_record(self._directory)[0] > int(record.name):
                     return
                 renewed = msgspec.structs.replace(self._mine, renewals=renewals)
                 with self._writing:
-                    if not self._is_over.is_set():
+                    if not is_over.is_set():
                         self._files.write_atomic(record, msgspec.json.encode(renewed), durable=False)
 
     def release(self) -> None:
@@ -171,11 +159,11 @@ class SourceLock:
                 self._files.write_atomic(self._record, msgspec.json.encode(released), durable=False)
             self._record = None
 
-    def _refusal(self, owner: Owner | None) -> failures.SyncRunningError:
-        who = _named(owner) if owner else "another process"
+    def _refusal(self, owner: owners.Owner | None) -> failures.SyncRunningError:
+        who = owner.name if owner else "another process"
         return failures.SyncRunningError(
             f"The source {self._source} is being written on this volume by {who}.",
-            hint=f"Wait for it. A host that is gone loses its place {LAPSE_SECONDS} s after its last renewal.",
+            hint=f"Wait for it. A host that is gone loses its place at most {LAPSE_SECONDS} s after its last renewal.",
         )
 
 
@@ -183,8 +171,8 @@ def live_locks(control: Path) -> list[str]:
     """The sources that somebody is writing now."""
     held = []
     for directory in sorted((control / "locks").iterdir()):
-        owner = highest_record(directory)[1] if directory.is_dir() else None
-        if owner is not None and is_holding(owner):
+        number, owner = highest_record(directory) if directory.is_dir() else (0, None)
+        if owner is not None and _judge(directory / str(number), owner) is not owners.Judgement.GONE:
             held.append(directory.name)
     return held
 
@@ -194,54 +182,47 @@ def require_no_cleaning(control: Path, watch: Watch | None = None) -> None:
     directory = control / "locks" / CLEANING
     number, owner = highest_record(directory)
     if owner is not None and _is_held(directory, number, owner, watch):
-        raise failures.SyncRunningError(
-            f"The volume is being cleaned by {_named(owner)}.", hint="Run again in a while."
-        )
+        raise failures.SyncRunningError(f"The volume is being cleaned by {owner.name}.", hint="Run again in a while.")
 
 
-def highest_record(directory: Path) -> tuple[int, Owner | None]:
+def highest_record(directory: Path) -> tuple[int, owners.Owner | None]:
     """The highest number and its owner; (0, None) when there is none, an unreadable one counts as released."""
     highest = max(_numbers(directory), default=0)
     if not highest:
         return 0, None
     try:
-        return highest, msgspec.json.decode((directory / str(highest)).read_bytes(), type=Owner)
+        return highest, msgspec.json.decode((directory / str(highest)).read_bytes(), type=owners.Owner)
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
         return highest, None
 
 
-def is_holding(owner: Owner) -> bool:
-    """Whether a record may still hold: what cannot be judged from here is believed."""
-    return judge(owner) is not Judgement.GONE
-
-
-def judge(owner: Owner) -> Judgement:
-    """What this process can know of a record's owner."""
-    if owner.is_released:
-        return Judgement.GONE
-    me = _myself()
-    if (owner.boot, owner.space) != (me.boot, me.space) or not me.boot:
-        return Judgement.UNKNOWN
-    return Judgement.HOLDING if _start_of(owner.pid) == owner.started else Judgement.GONE
-
-
-def _is_held(directory: Path, number: int, owner: Owner, watch: Watch | None) -> bool:
+def _is_held(directory: Path, number: int, owner: owners.Owner, watch: Watch | None) -> bool:
     if watch is not None and owner.token < watch.token:
         return False
-    judgement = judge(owner)
-    if judgement is not Judgement.UNKNOWN or watch is None:
-        return judgement is not Judgement.GONE
+    judgement = _judge(directory / str(number), owner)
+    if judgement is not owners.Judgement.UNKNOWN or watch is None:
+        return judgement is not owners.Judgement.GONE
     return not watch.has_lapsed(directory, number, owner)
 
 
-def _next_epoch(former: Owner | None) -> int:
+def _judge(record: Path, owner: owners.Owner) -> owners.Judgement:
+    """A record of this process holds while one of its threads renews it: the release may have been refused."""
+    judgement = owners.judge(owner)
+    if judgement is owners.Judgement.HOLDING and owner.pid == os.getpid():
+        is_renewed = any(thread.name == _renewer_of(record) for thread in threading.enumerate())
+        return judgement if is_renewed else owners.Judgement.GONE
+    return judgement
+
+
+def _renewer_of(record: Path) -> str:
+    """The name of the thread that renews a record."""
+    return f"lock {record}"
+
+
+def _next_epoch(record: Path, former: owners.Owner | None) -> int:
     if former is None:
         return 0
-    return former.epoch + (judge(former) is not Judgement.GONE)
-
-
-def _named(owner: Owner) -> str:
-    return f"process {owner.pid} on {owner.host}"
+    return former.epoch + (_judge(record, former) is not owners.Judgement.GONE)
 
 
 def _numbers(directory: Path) -> list[int]:
@@ -249,26 +230,3 @@ def _numbers(directory: Path) -> list[int]:
         return [int(entry.name) for entry in directory.iterdir() if entry.name.isdecimal()]
     except FileNotFoundError:
         return []
-
-
-def _myself() -> Owner:
-    pid = os.getpid()
-    try:
-        space = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        space = ""
-    return Owner(host=network.host_name(), boot=boot_id(), space=space, pid=pid, started=_start_of(pid))
-
-
-def boot_id() -> str:
-    """What tells this run of this host's kernel from all others."""
-    return (host_files.read_text_or_none(Path("/proc/sys/kernel/random/boot_id")) or "").strip()
-
-
-def _start_of(pid: int) -> str:
-    """Field 22 of /proc/PID/stat, after the name in parentheses; empty when the process is gone or a zombie."""
-    stat = host_files.read_text_or_none(Path(f"/proc/{pid}/stat"))
-    if not stat:
-        return ""
-    fields = stat.rpartition(")")[2].split()
-    return "" if fields[0] in ("Z", "X") else fields[19]

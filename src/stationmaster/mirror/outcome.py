@@ -69,6 +69,8 @@ class SyncPolicy:
 
     ``is_dry``: bring metadata only and say what the rest would cost.
     ``token`` is the lease under which a station writes (ha-protocol R1): others of a lower one, or none, give way.
+    ``lapse_seconds``: how long another host's record may stand unrenewed before it does not hold (``lock``); less where
+    a hub says who writes.
     """
 
     is_dry: bool = False
@@ -82,6 +84,7 @@ class SyncPolicy:
     restarts: int = 3  # from the root, while the upstream changes under our hands
     restart_pause: datetime.timedelta = datetime.timedelta(seconds=0.5)
     token: int = 0
+    lapse_seconds: float = 120.0
 
 
 def ignore_progress(_: Progress) -> None:

@@ -19,7 +19,7 @@ from typing import TypeVar
 import msgspec
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import lock
+from stationmaster.mirror import owners
 from stationmaster.model import protocol
 from stationmaster.station import config as configs
 from stationmaster.station import snapshot as snapshots
@@ -101,7 +101,7 @@ class Memory:
     def proofs(self, volume_id: str) -> tuple[str, Mapping[tuple[str, str], snapshots.FetchView]]:
         """The mount they are of, and what was proved fetchable there; nothing after the host was started anew."""
         stored = _read(self._state.fetchable, StoredProofs)
-        if stored is None or stored.volume_id != volume_id or stored.boot != lock.boot_id():
+        if stored is None or stored.volume_id != volume_id or stored.boot != owners.boot_id():
             return "", snapshots.frozen_map()
         return stored.mount, snapshots.frozen_map(
             {key: snapshots.FetchView(is_fetchable=True) for key in stored.proved}
@@ -110,7 +110,7 @@ class Memory:
     def keep_proofs(self, volume_id: str, mount: str, proofs: Mapping[tuple[str, str], snapshots.FetchView]) -> None:
         """So that a restart need not ask for every path again."""
         proved = tuple(sorted(key for key, view in proofs.items() if view.is_fetchable))
-        stored = StoredProofs(volume_id=volume_id, mount=mount, boot=lock.boot_id(), proved=proved)
+        stored = StoredProofs(volume_id=volume_id, mount=mount, boot=owners.boot_id(), proved=proved)
         self._write(self._state.fetchable, stored)
 
     def names(self) -> Mapping[str, tuple[str, ...]]:

@@ -6,7 +6,7 @@ Leaving it is also the proof that the volume can be written; between two of them
 never used twice, and nothing is replaced: GlusterFS whose bricks are full at different moments keeps what each brick
 took, and merges directories by itself as long as no name has two contents. One that has stays in split brain, and its
 whole directory with it, until a person decides. For the same reason nothing is tried on a volume that is nearly full,
-nor in the first seconds after: each brick looks for itself, every five seconds, whether it has room again.
+nor in the first seconds after: each brick looks for itself, every five seconds, whether it has room again (ADR 18).
 """
 
 from __future__ import annotations

@@ -117,8 +117,8 @@ def _plan_record(snapshot: snapshots.Snapshot, source_id: str) -> Iterator[steps
     volume = snapshot.volume
     if target is None or volume is None or not snapshot.can_fetch(source_id, target.generation):
         return
-    if snapshot.orders.volume_problem is not None:
-        return  # R10: nothing is written to a volume that the hub refuses
+    if snapshot.orders.volume_problem is not None or volume.write_problem is not None:
+        return  # R10: nothing is written to a volume that the hub refuses; nor again and again to one that is full
     record = volume.records.get(source_id)
     if record is None or record.number < target.number:
         yield steps.RecordVisible(target)

@@ -171,7 +171,7 @@ def problems_of(snapshot: snapshots.Snapshot, plan: plans.Plan, now: datetime.da
         one for one in (snapshot.nginx.problem, snapshot.squid.problem, snapshot.setup_problem) if one is not None
     ]
     if volume is not None:
-        found += [one for one in (volume.problem, volume.write_problem) if one is not None]
+        found += [one for one in (volume.problem, volume.write_problem, volume.damage) if one is not None]
         if volume.is_on_root_file_system:
             message = f"The mirror directory {volume.directory} lies on the root file system: a full mirror fills it."
             found.append(protocol.Problem(code="VolumeOnRoot", message=message))

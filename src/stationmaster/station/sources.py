@@ -28,7 +28,7 @@ def plan_source(
         is_due = proof is None or (not proof.is_fetchable and now.at >= proof.retry_at)
         if is_due and snapshot.nginx.is_answering:
             yield steps.ProbeFetchable(source.source_id, one.generation)
-    if volume.write_problem is not None or not _is_free(snapshot, source):
+    if volume.write_problem is not None or source.source_id in volume.unreadable or not _is_free(snapshot, source):
         return
     copy = next_copy(snapshot, source)
     if copy is not None and now.at >= _sync_of(snapshot, source).copy_retry_at:

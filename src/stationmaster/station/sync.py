@@ -29,6 +29,9 @@ _FIRST_PAUSE_SECONDS = 15.0
 _LONGEST_PAUSE_SECONDS = 900.0
 _FIRST_COPY_PAUSE_SECONDS = 1.0
 _LONGEST_COPY_PAUSE_SECONDS = 30.0
+# The hub has one station write a source to a volume. Another's record that is not renewed for so long is of one that is
+# gone or frozen; one that wakes finds itself overtaken before it publishes, and its files are its own (R1).
+_LAPSE_SECONDS = 12.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +157,7 @@ class Syncs:
             stop=permission,
             publish_alone=False,
             expected_generation=expected,
-            policy=outcome.SyncPolicy(token=token),
+            policy=outcome.SyncPolicy(token=token, lapse_seconds=_LAPSE_SECONDS),
         )
 
     def _engine_source(self, source: protocol.MirrorSource, *, url: str | None = None) -> mirror_source.Source:
@@ -175,16 +178,10 @@ class Syncs:
             told.end(ended, None)
 
     def _may_sync(self, step: steps.StartSync) -> bool:
-        present, now_at = self._board.read().orders, self._doors.clock.monotonic()
-        is_leased = orders.is_still_allowed(present, step.source.source_id, step.token, now_at)
-        return is_leased and present.volume_problem is None
+        return orders.may_sync(self._board.read(), step.source.source_id, step.token, self._doors.clock.monotonic())
 
     def _may_copy(self, step: steps.StartCopy) -> bool:
-        present = self._board.read().orders
-        wanted = any(
-            one.source_id == step.source.source_id and one.generation == step.generation for one in present.copies
-        )
-        return wanted and present.volume_problem is None
+        return orders.may_copy(self._board.read(), step.source.source_id, step.generation)
 
     def _view(self, source_id: str) -> snapshots.SyncView:
         return self._board.read().syncs.get(source_id, snapshots.SyncView())

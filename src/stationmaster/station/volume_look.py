@@ -1,17 +1,18 @@
 """Looks at the volume and returns what it saw as frozen values. It may hang: look at it in a thread of its own.
 
-Sharing is proved, not read (ha-protocol R10): each station keeps a nonce of its own on the volume, a new one now and
-then, and tells the hub what it reads there of every station. Writing it is also the proof that the volume can be
-written.
+Sharing is proved, not read (ha-protocol R10): each station leaves a nonce of its own on the volume, and tells the hub
+what it reads there of every station (``nonces``). The marker decides whether this is the volume at all; a part of it
+that cannot be read is told, counts as missing, and hides no other part.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import errno
-import secrets
-from collections.abc import Iterable, Mapping
+import functools
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -20,11 +21,11 @@ from stationmaster.host import files as host_files
 from stationmaster.mirror import catalog, volume, writers
 from stationmaster.model import errors, protocol
 from stationmaster.station import config as configs
-from stationmaster.station import observe, visible_store
+from stationmaster.station import nonces, observe, visible_store
 from stationmaster.station import snapshot as snapshots
 
-NONCE_SECONDS = 30.0
-_NONCE_LENGTH = 64
+_T = TypeVar("_T")
+_MOST_TOLD = 3
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -47,31 +48,31 @@ class SignedRecords:
     group_id: str | None
 
 
-class Nonce:
-    """What this station writes on its volume to be recognised there: new at each start, and every half minute."""
+class _Parts:
+    """Reads parts of a volume one by one, and notes those that cannot be read."""
 
-    def __init__(self, clock: clocks.Clock) -> None:
-        self._clock = clock
-        self._made_at = float("-inf")
-        self._value = ""
-        self.written = ""
+    def __init__(self) -> None:
+        self.unreadable: list[str] = []
 
-    def leave(self, found: volume.Volume, station_id: str) -> protocol.Problem | None:
-        """Write it; what came of that says whether the volume can be written."""
-        if self._clock.monotonic() - self._made_at >= NONCE_SECONDS:
-            self._value, self._made_at = secrets.token_hex(16), self._clock.monotonic()
-        directory = found.control / "stations"
+    def read(self, name: str, look: Callable[[], _T], otherwise: _T) -> _T:
+        """What ``look`` sees, or ``otherwise`` where the file system refuses."""
         try:
-            found.make_directory(directory)
-            found.files.write_atomic(directory / station_id, self._value.encode(), durable=False)
+            return look()
         except OSError as exc:
-            words = {errno.ENOSPC: "VolumeFull", errno.EDQUOT: "VolumeFull", errno.EROFS: "VolumeReadOnly"}
-            message = (
-                f"The mirror volume {found.root} cannot be written: {exc.strerror}. It goes on serving what it holds."
-            )
-            return protocol.Problem(code=words.get(exc.errno or 0, "VolumeNotWritable"), message=message)
-        self.written = self._value
-        return None
+            self.unreadable.append(f"{name} ({exc.strerror or exc})")
+            return otherwise
+
+    def damage(self, root: Path) -> protocol.Problem | None:
+        """What to tell of it."""
+        if not self.unreadable:
+            return None
+        more = f" and {len(self.unreadable) - _MOST_TOLD} more" if len(self.unreadable) > _MOST_TOLD else ""
+        message = (
+            f"Parts of the mirror volume {root} cannot be read, and count as missing: "
+            f"{', '.join(self.unreadable[:_MOST_TOLD])}{more}. Check the storage; on GlusterFS, "
+            "`gluster volume heal VOLUME info` names what waits to be healed, or is in split brain."
+        )
+        return protocol.Problem(code="VolumeDamaged", message=message)
 
 
 def look_at_volume(
@@ -79,7 +80,7 @@ def look_at_volume(
     directory: str,
     source_ids: Iterable[str],
     files: host_files.Files,
-    nonce: Nonce,
+    nonce: nonces.Nonce,
     clock: clocks.Clock,
     signed: SignedRecords | None = None,
 ) -> snapshots.VolumeView:
@@ -88,9 +89,11 @@ def look_at_volume(
     try:
         found = open_volume(config, directory, files)
         space = found.space()
-        write_problem = nonce.leave(found, config.station_id)
+        write_problem = nonce.leave(found, config.station_id, space.available_bytes)
         root = Path(directory).stat()
-        record = signed.store.look(found, signed.group_id) if signed else None
+        parts = _Parts()
+        record = parts.read("groups", lambda: signed.store.look(found, signed.group_id), None) if signed else None
+        held = {one: parts.read(f"generations/{one}", functools.partial(_held, found, one), None) for one in source_ids}
         return snapshots.VolumeView(
             directory=directory,
             seen_at=seen_at,
@@ -98,31 +101,44 @@ def look_at_volume(
             total_bytes=space.total_bytes,
             available_bytes=space.available_bytes,
             is_on_root_file_system=is_on_root(Path(directory)),
-            held=snapshots.frozen_map({one: _held(found, one) for one in source_ids}),
-            records=_records(found, source_ids),
+            held=snapshots.frozen_map({one: seen or () for one, seen in held.items()}),
+            records=_records(found, source_ids, parts),
             is_writable=write_problem is None,
             write_problem=write_problem,
             own_nonce=nonce.written,
-            nonces=read_nonces(found),
-            writer_token=writers.needed_token(found),
+            nonces=nonces.read_nonces(found),
+            writer_token=parts.read("writers", lambda: writers.needed_token(found), 0),
             mount=f"{root.st_dev}:{root.st_ino}",
             record=record,
             record_problem=signed.store.problem(found, signed.group_id) if signed else None,
             is_record_named=record is not None and visible_store.is_pointed_at(found, record),
+            unreadable=frozenset(one for one, seen in held.items() if seen is None),
+            damage=parts.damage(found.root),
         )
     except errors.StationmasterError as exc:
         problem = _volume_problem(config, directory, exc)
         return snapshots.VolumeView(directory=directory, seen_at=seen_at, problem=problem)
     except OSError as exc:
-        message = f"The mirror volume {directory} cannot be read: {exc.strerror}. Check the mount and its server."
-        problem = protocol.Problem(code="VolumeUnusable", message=message)
-        return snapshots.VolumeView(directory=directory, seen_at=seen_at, problem=problem)
+        return snapshots.VolumeView(directory=directory, seen_at=seen_at, problem=_unusable(directory, exc))
+
+
+def _unusable(directory: str, refused: OSError) -> protocol.Problem:
+    """A mount that is there and answers nothing."""
+    message = f"The mirror volume {directory} cannot be read: {refused.strerror}. Check the mount and its server."
+    if refused.errno == errno.ENOTCONN:
+        message += (
+            " The client program of that mount ended, or lost a majority of its servers: when these are well, mount "
+            f"again (`umount -l {directory}`, then `mount {directory}`); the station then goes on by itself."
+        )
+    return protocol.Problem(code="VolumeUnusable", message=message)
 
 
 def _volume_problem(
     config: configs.StationConfig, directory: str, error: errors.StationmasterError
 ) -> protocol.Problem:
     """What an operator should do about a volume that is not there: hardly ever to make a new one."""
+    if isinstance(error.__cause__, OSError):
+        return _unusable(directory, error.__cause__)
     if directory != config.mirror_directory:
         message = (
             f"The mirror directory was changed from {config.mirror_directory} to {directory}, which is not this "
@@ -144,17 +160,6 @@ def is_on_root(directory: Path) -> bool:
     return directory.stat().st_dev == Path("/").stat().st_dev
 
 
-def read_nonces(found: volume.Volume) -> Mapping[str, str]:
-    """What is read here of each station (R10); names that begin with a dot are being written."""
-    nonces = {}
-    for path in sorted((found.control / "stations").glob("[!.]*")):
-        try:
-            nonces[path.name] = path.read_text()[:_NONCE_LENGTH]
-        except (OSError, UnicodeDecodeError):
-            continue
-    return snapshots.frozen_map(nonces)
-
-
 def _held(found: volume.Volume, source_id: str) -> tuple[snapshots.HeldView, ...]:
     return tuple(
         snapshots.HeldView(
@@ -174,10 +179,11 @@ def records_directory(found: volume.Volume, source_id: str) -> Path:
     return found.control / "seq" / source_id
 
 
-def _records(found: volume.Volume, source_ids: Iterable[str]) -> Mapping[str, protocol.Visible]:
+def _records(found: volume.Volume, source_ids: Iterable[str], parts: _Parts) -> Mapping[str, protocol.Visible]:
     records = {}
     for source_id in source_ids:
-        highest = highest_record(records_directory(found, source_id))
+        directory = records_directory(found, source_id)
+        highest = parts.read(f"seq/{source_id}", functools.partial(highest_record, directory), None)
         if highest is not None:
             records[source_id] = protocol.Visible(
                 source_id=source_id, number=highest.number, generation=highest.generation

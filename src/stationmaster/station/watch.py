@@ -17,7 +17,7 @@ from stationmaster.host import files as host_files
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
 from stationmaster.station import config as configs
-from stationmaster.station import memory, names, observe, specs, visible_record, visible_store, volume_look
+from stationmaster.station import memory, names, nonces, observe, specs, visible_record, visible_store, volume_look
 from stationmaster.station import snapshot as snapshots
 
 _log = logging.getLogger(__name__)
@@ -65,7 +65,7 @@ class Watch:
         self._memory = kept
         self._files = files
         self._clock = clock
-        self._nonce = volume_look.Nonce(clock)
+        self._nonce = nonces.Nonce(clock)
 
     def start(self, stop: threading.Event) -> tuple[threading.Thread, ...]:
         """All observers."""
@@ -93,6 +93,7 @@ class Watch:
         )
         self._log_volume(former.problem if former else None, view.problem)
         self._log_volume(former.write_problem if former else None, view.write_problem)
+        self._log_volume(former.damage if former else None, view.damage)
 
     def look_at_engines(self) -> None:
         """Whether nginx and squid answer; one silence is asked again at once before it counts."""

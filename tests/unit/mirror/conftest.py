@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 
 from stationmaster.host import files as host_files
+from stationmaster.mirror import lock
 from stationmaster.testing import mirror_bench, simulated_upstream
+
+
+@pytest.fixture(autouse=True)
+def _unrenewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a process dies at an effect: on a busy machine a lock's own thread would meet it instead of the sync."""
+    monkeypatch.setattr(lock, "_RENEWAL_SECONDS", 3600)
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import failures, lock
-from stationmaster.testing import manual_clock
+from stationmaster.mirror import failures, lock, owners
+from stationmaster.testing import crashing_files, manual_clock
 
 FILES = host_files.Files()
 
@@ -22,9 +22,15 @@ def control(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def living() -> owners.Owner:
+    """Another process of this host that is alive: the one that started us."""
+    parent = os.getppid()
+    return msgspec.structs.replace(owners.myself(), pid=parent, started=owners._start_of(parent))
+
+
 def leave(control: Path, number: int, **changes: object) -> None:
     """A record as another process might have left it."""
-    owner = msgspec.structs.replace(lock._myself(), **changes)
+    owner = msgspec.structs.replace(living(), **changes)
     directory = control / "locks" / "src"
     directory.mkdir(exist_ok=True)
     (directory / str(number)).write_bytes(msgspec.json.encode(owner))
@@ -102,12 +108,53 @@ def test_the_holder_renews_until_it_releases(control: Path, monkeypatch: pytest.
     directory = control / "locks" / "src"
     with lock.SourceLock(FILES, control, "src") as held:
         end = time.monotonic() + 5
-        while (lock.highest_record(directory)[1] or lock._myself()).renewals < 3:
+        while (lock.highest_record(directory)[1] or owners.myself()).renewals < 3:
             assert time.monotonic() < end
             time.sleep(0.005)
         held.require()
     time.sleep(0.03)
-    assert lock.highest_record(directory)[1] == msgspec.structs.replace(lock._myself(), is_released=True)
+    assert lock.highest_record(directory)[1] == msgspec.structs.replace(owners.myself(), is_released=True)
+
+
+def test_a_release_that_the_volume_refused_holds_nobody_up(control: Path) -> None:
+    """A full volume: the record still names this process, which goes on living."""
+
+    refused = lock.SourceLock(crashing_files.CrashingFiles(effects=2), control, "src")
+    refused.acquire()
+    assert lock.live_locks(control) == ["src"]
+    with pytest.raises(failures.SyncRunningError):
+        lock.SourceLock(FILES, control, "src").acquire()
+    with pytest.raises(crashing_files.CrashError):
+        refused.release()
+    record = control / "locks" / "src" / "1"
+    assert owners.judge(msgspec.json.decode(record.read_bytes(), type=owners.Owner)) is owners.Judgement.HOLDING
+    deadline = time.monotonic() + 5
+    while lock.live_locks(control) and time.monotonic() < deadline:  # its thread is about to end
+        time.sleep(0.005)
+    with lock.SourceLock(FILES, control, "src") as again:
+        assert again.epoch == 0
+        assert lock.live_locks(control) == ["src"]
+
+
+def test_where_a_hub_says_who_writes_a_dead_one_is_overtaken_within_seconds(control: Path) -> None:
+    """I6: it may be alive and frozen, so its files are left to it, and it finds itself overtaken."""
+    leave(control, 3, host="elsewhere", boot="another")
+    clock = manual_clock.ManualClock()
+    slow = lock.SourceLock(FILES, control, "src")
+    slow._record = control / "locks" / "src" / "3"
+    slow.require()
+    with lock.SourceLock(FILES, control, "src", watch=lock.Watch(clock, lapse_seconds=12)) as taker:
+        assert 1012 <= clock.monotonic() < 1013
+        assert taker.epoch == 1
+        with pytest.raises(failures.SyncRunningError):
+            slow.require()
+
+
+def test_one_that_renews_is_not_overtaken_where_a_hub_says_who_writes(control: Path) -> None:
+    leave(control, 3, host="elsewhere", boot="another")
+    clock = _Watcher(lambda nap: leave(control, 3, host="elsewhere", boot="another", renewals=nap // 6))
+    with pytest.raises(failures.SyncRunningError, match="elsewhere"):
+        lock.SourceLock(FILES, control, "src", watch=lock.Watch(clock, lapse_seconds=12)).acquire()
 
 
 def test_a_holder_that_was_too_slow_is_stopped(control: Path) -> None:
@@ -186,7 +233,7 @@ def test_who_waits_is_told_why_and_can_be_stopped(control: Path) -> None:
 def test_a_cleaner_whose_host_died_does_not_stop_syncs_for_ever(control: Path) -> None:
     directory = control / "locks" / lock.CLEANING
     directory.mkdir()
-    owner = msgspec.structs.replace(lock._myself(), host="elsewhere", boot="another")
+    owner = msgspec.structs.replace(owners.myself(), host="elsewhere", boot="another")
     (directory / "1").write_bytes(msgspec.json.encode(owner))
     with pytest.raises(failures.SyncRunningError, match="elsewhere"):
         lock.require_no_cleaning(control)

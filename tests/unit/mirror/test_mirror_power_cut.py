@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stationmaster.mirror import lock, outcome
+from stationmaster.mirror import outcome, owners
 from stationmaster.testing import crashing_files, mirror_bench, simulated_upstream
 from stationmaster.testing import simulated_repositories as repositories
 
@@ -63,7 +63,7 @@ def test_content_of_a_sync_that_lost_its_power_is_digested_before_it_is_believed
     assert len(pooled) == 5
     pooled[0].write_bytes(b"\0" * 3000)  # the pages never reached the disk
     mark = bench.volume.incoming("src") / "unsettled"
-    assert mark.read_text() == lock.boot_id()
+    assert mark.read_text() == owners.boot_id()
     mark.write_text("the boot before")
     site.always.clear()
     site.log.clear()

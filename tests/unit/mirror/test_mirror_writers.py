@@ -14,7 +14,7 @@ import pytest
 from hypothesis import strategies as st
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import catalog, failures, inspection, lock, outcome, publish, retention, writers
+from stationmaster.mirror import catalog, failures, inspection, lock, outcome, owners, publish, retention, writers
 from stationmaster.testing import crashing_files, mirror_bench, simulated_upstream
 from stationmaster.testing import simulated_repositories as repositories
 
@@ -285,7 +285,7 @@ def taken_over(make: Make, *, token: int) -> tuple[mirror_bench.Bench, bytes, Pa
     part = bench.volume.incoming("src") / f"{hashlib.sha256(body).hexdigest()}.part"
     part.parent.mkdir()
     part.write_bytes(body[:700_000])
-    owner = msgspec.structs.replace(lock._myself(), boot="another", host="elsewhere", token=token)
+    owner = msgspec.structs.replace(owners.myself(), boot="another", host="elsewhere", token=token)
     (bench.volume.control / "locks" / "src").mkdir()
     (bench.volume.control / "locks" / "src" / "7").write_bytes(msgspec.json.encode(owner))
     return bench, body, part

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import hypothesis
 import msgspec
@@ -12,9 +13,9 @@ import pytest
 from hypothesis import strategies as st
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import lock, volume
+from stationmaster.mirror import owners, volume
 from stationmaster.model import protocol
-from stationmaster.station import board, config, hub_link, memory, observe, report, volume_look, watch
+from stationmaster.station import board, config, hub_link, memory, nonces, observe, report, volume_look, watch
 from stationmaster.station import snapshot as snapshots
 from stationmaster.testing import manual_clock
 from stationmaster.testing import stations as make
@@ -71,8 +72,8 @@ def test_what_was_kept_comes_back(tmp_path: Path) -> None:
     stored = kept.desired()
     assert stored is not None
     assert (stored.digest, stored.desired) == ("d", make.desired())
-    assert kept.visible().shown == (make.visible(A, 1, "g1"),)
     assert (stored.record_group, stored.record_counter) == ("group", 4)
+    assert kept.visible().shown == (make.visible(A, 1, "g1"),)
     assert kept.proofs("v") == ("1:2", {(A, "g1"): snapshots.FetchView(is_fetchable=True)})
     assert kept.proofs("another volume") == ("", {})
     assert dict(kept.syncs()) == {A: snapshots.SyncView(number=3, report=report, failures=2)}
@@ -108,8 +109,7 @@ def _config(root: Path, volume_id: str = "v") -> config.StationConfig:
 
 
 class ReadOnlyFiles(host_files.Files):
-    def write_atomic(self, path: Path, content: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
-        del content, mode, durable
+    def open_append(self, path: Path) -> BinaryIO:
         raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(path))
 
 
@@ -125,13 +125,13 @@ def test_the_volume_as_it_is(tmp_path: Path) -> None:
 
     def look(volume_id: str, files: host_files.Files) -> snapshots.VolumeView:
         return volume_look.look_at_volume(
-            _config(made.root, volume_id), str(made.root), [A], files, volume_look.Nonce(clock), clock
+            _config(made.root, volume_id), str(made.root), [A], files, nonces.Nonce(clock), clock
         )
 
     view = look(made.id, host_files.Files())
     assert view.records == {A: make.visible(A, 10, "g10")}
     assert (view.is_writable, view.problem, view.volume_id) == (True, None, made.id)
-    assert (made.control / "stations" / "station").read_text()
+    assert nonces.read_nonces(made) == {"station": view.own_nonce}
 
     view = look(made.id, ReadOnlyFiles())
     assert view.write_problem is not None
@@ -142,7 +142,7 @@ def test_the_volume_as_it_is(tmp_path: Path) -> None:
     assert (view.volume_id, view.problem.code) == (None, "NotAVolume")
     assert "carries volume" in view.problem.message
     missing = volume_look.look_at_volume(
-        _config(tmp_path), str(tmp_path / "none"), [A], host_files.Files(), volume_look.Nonce(clock), clock
+        _config(tmp_path), str(tmp_path / "none"), [A], host_files.Files(), nonces.Nonce(clock), clock
     )
     assert missing.problem is not None
     assert not (tmp_path / "none").exists()
@@ -161,7 +161,7 @@ def test_a_mount_that_is_missing_is_told_to_be_mounted_not_made_anew(tmp_path: P
     """I11: `mirror init` on the bare path would be the very thing that must not happen."""
     clock = manual_clock.ManualClock()
     view = volume_look.look_at_volume(
-        _config(tmp_path), str(tmp_path), [A], host_files.Files(), volume_look.Nonce(clock), clock
+        _config(tmp_path), str(tmp_path), [A], host_files.Files(), nonces.Nonce(clock), clock
     )
     assert view.problem is not None
     assert f"The mirror volume v is not at {tmp_path}" in view.problem.message
@@ -174,7 +174,7 @@ def test_what_was_proved_under_another_kernel_is_proved_again(tmp_path: Path) ->
     kept = memory.Memory(config.StateDirectory(tmp_path), host_files.Files())
     kept.keep_proofs("v", "1:2", {(A, "g1"): snapshots.FetchView(is_fetchable=True)})
     path = tmp_path / "fetchable.json"
-    path.write_text(path.read_text().replace(lock.boot_id(), "another"))
+    path.write_text(path.read_text().replace(owners.boot_id(), "another"))
     assert kept.proofs("v") == ("", {})
 
 
@@ -195,7 +195,7 @@ def test_stations_on_one_volume_read_each_others_nonces(tmp_path: Path) -> None:
     volume.init_volume(host_files.Files(), tmp_path / "mirror", clock)
     made = volume.open_volume(host_files.Files(), tmp_path / "mirror")
     (tmp_path / "elsewhere").symlink_to(tmp_path / "mirror")
-    one, two = volume_look.Nonce(clock), volume_look.Nonce(clock)
+    one, two = nonces.Nonce(clock), nonces.Nonce(clock)
     first = volume_look.look_at_volume(_config(made.root, made.id), str(made.root), [], made.files, one, clock)
     second = volume_look.look_at_volume(
         msgspec.structs.replace(_config(made.root, made.id), station_id="second"),
