@@ -34,6 +34,8 @@ IMPACTS = {
     "VolumeNotWritable": _STALE,
     "VolumeReadOnly": _STALE,
     "VolumeFull": _STALE,
+    "VolumeDamaged": "What cannot be read is missing here: peers fill it for clients while they have it.",
+    "VolumeUnusable": _NO_WORK,
     "VolumeNearlyFull": "Syncs that do not fit are refused; the last good generation stays.",
     "VolumeSilent": _NO_WORK,
     "VolumeReturning": _NO_WORK,
