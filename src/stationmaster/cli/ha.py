@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from stationmaster.cli import common, ha_text, options, output
+from stationmaster.cli import common, ha_text, lazy, options, output
 from stationmaster.host import clock
 from stationmaster.model import errors
 
@@ -16,7 +16,12 @@ Group = Mapping[str, Any]
 _HOSTNAME = click.option("--hostname", required=True, metavar="NAME", help="The group's name: the balancer's.")
 
 
-@click.group()
+@click.group(
+    cls=lazy.LazyGroup,
+    lazy={
+        "change-ports": lazy.Lazy("stationmaster.cli.ha_ports:change_ports", "Change the ports of all peers together."),
+    },
+)
 def ha() -> None:
     """HA groups: status, what is wrong, and the balancers in front of them.
 
@@ -171,6 +176,10 @@ def _print_group(group: Group, wanted: str | None) -> None:
         click.echo(line)
     click.echo()
     click.echo(f"Clients use proxy {ports['proxy']}, HTTP {ports['http']}, HTTPS {ports['https']}.")
+    if group["portChange"]:
+        from stationmaster.cli import ha_ports
+
+        ha_ports.show(group["portChange"], "CHANGING ")
     click.echo(f"Balancers: {', '.join(group['balancerAddresses']) or 'what the hostname resolves to on each station'}")
     click.echo()
     output.print_table(ha_text.STATION_HEADINGS, ha_text.station_rows(group))

@@ -206,6 +206,9 @@ def facts(group: Group) -> dict[str, str]:
         rotation = "in rotation" if one["isInRotation"] else "out of rotation"
         why = f": {describe_reasons(one)}" if one["reasons"] else ""
         found[f"station {one['displayName']}"] = f"{describe_readiness(one)}, {rotation}{why}"
+    changing = group.get("portChange")
+    if changing:
+        found["ports"] = f"{changing['phase'].lower()}: {' '.join(changing['waiting']) or 'going on'}"
     for one in _by_name(group["sources"]):
         held = ", ".join(_holders(one, names)) or "nobody"
         line = f"{describe_visible(one)}, led by {describe_leader(one, names)}, held by {held}"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import dataclasses
 import datetime
 import enum
+import math
 
 from stationmaster.model import impacts, protocol
+from stationmaster.model import port_change as changes
 
 
 class Severity(enum.StrEnum):
@@ -73,7 +75,10 @@ class StationCondition:
 
 @dataclasses.dataclass(frozen=True)
 class SourceCondition:
-    """A mirrored source: who among the stations in touch holds what is visible, whose sync failed, who was left out."""
+    """A mirrored source: who among the stations in touch holds what is visible, whose sync failed, who was left out.
+
+    ``unled``: when nobody may ask the upstream, each station with the reason; ``is_owed``: somebody should.
+    """
 
     name: str
     is_visible: bool = True
@@ -81,6 +86,8 @@ class SourceCondition:
     failures: tuple[tuple[str, protocol.Problem], ...] = ()
     excluded: tuple[str, ...] = ()
     behind: tuple[tuple[str, float], ...] = ()
+    unled: tuple[tuple[str, str], ...] = ()
+    is_owed: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,8 +107,33 @@ class HubCondition:
 
 
 @dataclasses.dataclass(frozen=True)
+class PortChangeCondition:
+    """A change-over of ports, in words: ``seconds`` in its phase, ``seconds_left`` until the former go, who waits."""
+
+    phase: changes.Phase
+    told: str
+    beside: str
+    waiting: tuple[str, ...] = ()
+    users: int = 0
+    seconds: float = 0.0
+    seconds_left: float = math.inf
+
+
+@dataclasses.dataclass(frozen=True)
+class NeighbourCondition:
+    """Another group: its name, its compartment, and its stations' names."""
+
+    hostname: str
+    compartment: str
+    stations: tuple[str, ...]
+
+
+@dataclasses.dataclass(frozen=True)
 class GroupCondition:
-    """All that is looked at, at the time ``now``. ``balancer_addresses`` are those that were stated or that run."""
+    """All that is looked at, at the time ``now``. ``balancer_addresses`` are those that were stated or that run.
+
+    ``past_balancer``: instances that come by another address than the group's, with that address.
+    """
 
     hostname: str
     stations: tuple[StationCondition, ...]
@@ -110,3 +142,6 @@ class GroupCondition:
     balancers: tuple[BalancerCondition, ...] = ()
     hub: HubCondition = HubCondition()
     now: datetime.datetime | None = None
+    port_change: PortChangeCondition | None = None
+    neighbours: tuple[NeighbourCondition, ...] = ()
+    past_balancer: tuple[tuple[str, str], ...] = ()

@@ -114,6 +114,12 @@ def about_source(source: SourceCondition) -> Iterator[Finding]:
         message = "No station in touch holds what clients were told of this source."
         hint = "Bring a station back that holds it; otherwise the newest generation held whole is shown again."
         yield Finding(Severity.CRITICAL, "NoHolder", source.name, message, hint)
+    if source.unled:
+        why = " ".join(f"{station}: {reason}" for station, reason in sorted(source.unled))
+        message = f"No station may ask the upstream. {why}"
+        hint = "Mend one of them; the lease then goes to it within seconds, and the sync begins by itself."
+        severity = Severity.ERROR if source.is_owed else Severity.WARNING
+        yield Finding(severity, "NobodyLeads", source.name, message, hint)
     for station, problem in source.failures:
         message = f"The last sync on {station} failed: {problem.message}"
         hint = "The last good generation is served. Mend the cause, then `stationmaster station sync`."

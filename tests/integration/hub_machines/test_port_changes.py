@@ -206,3 +206,39 @@ def test_the_change_over_of_a_group_that_has_gone_is_forgotten(fleet: Any) -> No
     fleet.tick(61)
     fleet.make_station("Again")
     assert state(fleet)["phase"] == "DONE"
+
+
+def diagnosed(fleet: Any) -> dict[str, tuple[str, str]]:
+    found = fleet.person.request("GET", f"{OWN}/groups/doctor", query={"hostname": "lb.example.com"}).json()
+    return {one["code"]: (one["severity"], one["message"]) for one in found["items"]}
+
+
+def test_the_doctor_knows_of_ports_of_who_goes_past_and_of_a_split_group(fleet: Any, group: Any) -> None:
+    agent = fleet.register_agent(group.profile.id)
+    elsewhere = protocol.ClientAddress(host="sta.example.com", ports=OLD)
+    agent.check_in(address_in_use=elsewhere)
+    body = {"hostname": "lb.example.com", "addresses": ["10.0.0.9"]}
+    fleet.person.request("PUT", f"{OWN}/groups/balancers", body=body)
+    fleet.make_station("Slip", "lb.exmaple.com")
+    order(fleet)
+    found = diagnosed(fleet)
+    assert found["PortsChanging"][0] == "INFO"
+    assert found["PastTheBalancer"] == (
+        "WARNING", "1 instance(s) do not come by lb.example.com: web01 (sta.example.com)."
+    )  # fmt: skip
+    assert found["GroupSplit"] == ("INFO", "Slip stand as lb.exmaple.com: that is another group.")
+    agent.check_in(address_in_use=address(OLD))
+    assert "PastTheBalancer" not in diagnosed(fleet)
+
+
+def test_nobody_leads_while_no_volume_can_be_written(fleet: Any, group: Any) -> None:
+    settle(fleet, group)
+    for one in (group.a, group.b):
+        one.is_writable = False
+    for _ in range(5):
+        settle(fleet, group, 5)
+    severity, message = diagnosed(fleet)["NobodyLeads"]
+    assert (severity, "StationA: Its volume cannot be written." in message) == ("ERROR", True)
+    group.b.is_writable = True
+    settle(fleet, group)
+    assert "NobodyLeads" not in diagnosed(fleet)

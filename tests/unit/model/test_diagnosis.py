@@ -176,7 +176,7 @@ def test_proved_sharing_is_no_trouble() -> None:
 
 def test_each_finding_of_ours_says_why_it_matters() -> None:
     source = Path(diagnosis.__file__).parent
-    texts = [(source / name).read_text() for name in ("group_findings.py", "station_findings.py")]
+    texts = [(source / name).read_text() for name in ("group_findings.py", "station_findings.py", "client_findings.py")]
     texts.append((source.parent / "station" / "readiness.py").read_text())
     codes = {
         code for text in texts for code in re.findall(r'(?:Severity\.\w+|severity|Readiness\.\w+|kind), "(\w+)"', text)

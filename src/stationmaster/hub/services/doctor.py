@@ -11,8 +11,8 @@ from cryptography import x509
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
-from stationmaster.hub.services import facts, group_view, ha_groups, heartbeat
-from stationmaster.model import conditions, diagnosis, digest, moments
+from stationmaster.hub.services import facts, group_view, ha_groups, heartbeat, leases, port_changes, port_users
+from stationmaster.model import conditions, diagnosis, digest, moments, port_change, rotation
 
 _REMEMBERED = datetime.timedelta(days=1)
 
@@ -37,6 +37,9 @@ def examine(
         balancers=_balancers(tx, now, view.group_id),
         hub=conditions.HubCondition(is_settled=hub.is_settled, ca_ends=_ca_ends(hub)),
         now=now,
+        port_change=_port_change(tx, now, hub, view),
+        neighbours=_neighbours(tx, view),
+        past_balancer=port_users.past_balancer(tx, view.members, view.hostname),
     )
     return diagnosis.diagnose(condition)
 
@@ -77,6 +80,40 @@ def _station(
     )
 
 
+def _port_change(
+    tx: sa.Connection, now: datetime.datetime, hub: context.Hub, view: group_view.GroupView
+) -> conditions.PortChangeCondition | None:
+    row = port_changes.find(tx, view.group_id)
+    if row is None:
+        return None
+    situation = port_users.situation(tx, now, hub, view.members, row, port_changes.beside_of(row))
+    longest = max(row.at_least_seconds, row.at_most_seconds)
+    return conditions.PortChangeCondition(
+        phase=situation.phase,
+        told=port_changes.words(situation.told),
+        beside=port_changes.words(situation.beside),
+        waiting=port_change.decide(situation).waiting,
+        users=len(situation.laggards),
+        seconds=(now - (row.time_moved or row.time_started)).total_seconds(),
+        seconds_left=longest - situation.since_moved,
+    )
+
+
+def _neighbours(tx: sa.Connection, view: group_view.GroupView) -> tuple[conditions.NeighbourCondition, ...]:
+    """Groups of the same compartment, and those of the same name in others."""
+    table, found = schema.stations.c, dict[tuple[str, str], list[str]]()
+    query = sa.select(table.hostname_key, table.compartment_id, table.display_name).where(
+        sa.or_(table.compartment_id == view.compartment_id, table.hostname_key == view.hostname)
+    )
+    for row in tx.execute(query):
+        found.setdefault((row.hostname_key, row.compartment_id), []).append(row.display_name)
+    found.pop((view.hostname, view.compartment_id), None)
+    return tuple(
+        conditions.NeighbourCondition(hostname, compartment_id, tuple(names))
+        for (hostname, compartment_id), names in found.items()
+    )
+
+
 def _ca_ends(hub: context.Hub) -> datetime.datetime:
     return x509.load_pem_x509_certificate(hub.authority.ca_pem.encode()).not_valid_after_utc
 
@@ -89,6 +126,10 @@ def _balancers(tx: sa.Connection, now: datetime.datetime, group_id: str) -> tupl
         for row in rows
         if row.node != ha_groups.STATED and row.time_seen > now - _REMEMBERED
     )
+
+
+def _is_owed(snapshot: rotation.Snapshot) -> bool:
+    return snapshot.sync_number > max((one.finished_sync for one in snapshot.stations), default=0)
 
 
 def _source(
@@ -117,4 +158,6 @@ def _source(
         ),
         excluded=tuple(name for name, lag in lags if lag.time_excluded is not None),
         behind=tuple((name, (now - lag.time_behind).total_seconds()) for name, lag in lags),
+        unled=leases.why_nobody_leads(view, source.id, group_view.limits_of(hub)) if hub.is_settled else (),
+        is_owed=visible is None or _is_owed(view.snapshots[source.id]),
     )

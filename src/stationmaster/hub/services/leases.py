@@ -81,6 +81,29 @@ def renew(
     return [protocol.Lease(source_id=row.source_id, token=row.token) for row in sorted(rows)]
 
 
+def why_nobody_leads(
+    view: group_view.GroupView, source_id: str, limits: rotation.Limits
+) -> tuple[tuple[str, str], ...]:
+    """When a source has had no leader for longer than a hand-over takes: each station's name and why it cannot lead."""
+    snapshot, terms = view.snapshots[source_id], leadership.Terms()
+    lease = snapshot.lease
+    if not snapshot.is_settled or lease.holder is not None or lease.renewed_seconds < 2 * terms.lease:
+        return ()
+    found = []
+    for member in _registered(view):
+        station = next(one for one in snapshot.stations if one.id == member.id)
+        told = view.report_of(member.id, source_id)
+        words = [_hindrance(member, station, limits) or "It can, and is about to."]
+        if _is_unreached(told):
+            words.append("Its last try did not reach the upstream.")
+        if member.id in lease.failed:
+            words.append(f"It failed {lease.failed[member.id]:.0f} s ago.")
+        if station.excluded_seconds is not None:
+            words.append("It is out of rotation.")
+        found.append((str(member.display_name), " ".join(words)))
+    return tuple(found)
+
+
 def _registered(view: group_view.GroupView) -> Sequence[sa.Row[Any]]:
     return [member for member in view.members if member.managed_instance_id is not None]
 

@@ -76,13 +76,13 @@ def begin(
         return
     if wanted == present.direct:
         raise errors.ConflictError(
-            f"{_words(wanted)} are the ports of {head.hostname_key} already.", hint="Give other ports."
+            f"{words(wanted)} are the ports of {head.hostname_key} already.", hint="Give other ports."
         )
     following = port_change.PortSet.of(wanted)
     ports.require_distinct(following.direct, following.balancer)
     port_change.require_room(following, present, port_users.neighbours(tx, hub, members))
     store.insert_first(tx, schema.port_changes, group_id=group_id, beside=_plain(following), **_opening(now, order))
-    message = f"The ports of {head.hostname_key} change from {_words(present.direct)} to {_words(wanted)}."
+    message = f"The ports of {head.hostname_key} change from {words(present.direct)} to {words(wanted)}."
     _tell(tx, now, actor, head, events.EventKind.PORTS_CHANGING, message)
 
 
@@ -102,16 +102,16 @@ def _turn_round(
         return
     if is_opening and wanted == present.direct:
         tx.execute(table.delete().where(table.c.group_id == row.group_id))
-        message = f"The ports of {head.hostname_key} stay {_words(wanted)}; no client was told {_words(other)}."
+        message = f"The ports of {head.hostname_key} stay {words(wanted)}; no client was told {words(other)}."
         _tell(tx, now, actor, head, events.EventKind.PORTS_CHANGE_UNDONE, message)
         return
     if is_opening or wanted != other:
         raise errors.ConflictError(
-            f"The ports of {head.hostname_key} are changing already, {_words(other)} beside {_words(present.direct)}.",
+            f"The ports of {head.hostname_key} are changing already, {words(other)} beside {words(present.direct)}.",
             hint="Wait for the end, or change back to one of the two.",
         )
     tx.execute(table.update().where(table.c.group_id == row.group_id).values(_opening(now, order)))
-    message = f"The ports of {head.hostname_key} change back from {_words(present.direct)} to {_words(wanted)}."
+    message = f"The ports of {head.hostname_key} change back from {words(present.direct)} to {words(wanted)}."
     _tell(tx, now, actor, head, events.EventKind.PORTS_CHANGING, message)
 
 
@@ -174,7 +174,7 @@ def _tell_clients(tx: sa.Connection, now: datetime.datetime, head: Any, row: sa.
     values = {"phase": Phase.MOVING.value, "beside": _plain(former), "time_moved": now}
     tx.execute(changes.update().where(changes.c.group_id == row.group_id).values(values))
     message = (
-        f"Clients of {head.hostname_key} are told {_words(following.direct)} from now on; {_words(former.direct)} are "
+        f"Clients of {head.hostname_key} are told {words(following.direct)} from now on; {words(former.direct)} are "
         "still served."
     )
     _tell(tx, now, events.Actor(), head, events.EventKind.PORTS_TOLD, message)
@@ -185,7 +185,7 @@ def _close(tx: sa.Connection, now: datetime.datetime, head: Any, row: sa.Row[Any
     left = port_users.laggards(tx, members, _present(members).direct, beside_of(row).direct)
     tx.execute(table.delete().where(table.c.group_id == row.group_id))
     lost = f" These have not moved, and are cut off: {', '.join(left)}." if left else ""
-    message = f"The ports {_words(beside_of(row).direct)} of {head.hostname_key} are not served any more.{lost}"
+    message = f"The ports {words(beside_of(row).direct)} of {head.hostname_key} are not served any more.{lost}"
     data = {"leftBehind": list(left)}
     _tell(tx, now, events.Actor(), head, events.EventKind.PORTS_CHANGED, message, data)
 
@@ -206,7 +206,7 @@ def _present(members: Sequence[Any]) -> port_change.PortSet:
     for other in known[1:]:
         if other.direct != known[0].direct:
             raise errors.ConflictError(
-                f"{known[0].display_name} has {_words(known[0].direct)}, {other.display_name} {_words(other.direct)}.",
+                f"{known[0].display_name} has {words(known[0].direct)}, {other.display_name} {words(other.direct)}.",
                 hint="Make them equal first, with `stationmaster station update`.",
             )
     return port_change.PortSet(known[0].direct, known[0].balancer)
@@ -219,7 +219,8 @@ def _plain(found: port_change.PortSet) -> dict[str, list[int]]:
     }
 
 
-def _words(triple: ports.PortTriple) -> str:
+def words(triple: ports.PortTriple) -> str:
+    """The three, for a person."""
     return "/".join(str(port) for port in (triple.proxy, triple.http, triple.https))
 
 

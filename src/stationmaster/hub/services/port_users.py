@@ -64,6 +64,20 @@ def laggards(
     return tuple(tx.execute(query.order_by(table.display_name).limit(most)).scalars())
 
 
+def past_balancer(tx: sa.Connection, members: Sequence[Any], hostname: str) -> tuple[tuple[str, str], ...]:
+    """Instances of the group that by their own word come by another address than ``hostname``, with that address."""
+    table = schema.managed_instances.c
+    host = table.address_in_use["host"].as_string()
+    query = sa.select(table.display_name, host.label("host")).where(
+        table.primary_station_id.in_([member.id for member in members]),
+        table.lifecycle_state == "ACTIVE",
+        table.address_in_use.is_not(None),
+        host != hostname,
+    )
+    rows = tx.execute(query.order_by(table.display_name).limit(_MOST_NAMED)).all()
+    return tuple((row.display_name, row.host) for row in rows)
+
+
 def neighbours(tx: sa.Connection, hub: context.Hub, members: Sequence[Any]) -> tuple[port_change.Neighbour, ...]:
     """What else is known to listen on the hosts of ``members``: stations of other groups, and the hub."""
     own = {addresses.canonical_host(address) for member in members for address in member.addresses}
