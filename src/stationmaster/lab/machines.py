@@ -35,6 +35,15 @@ class Hub:
         command: list[str | Path] = ["hub", "init", "--state-dir", self.state, "--oci-config", self.config_file]
         self.on.run([operators.STATIONMASTER, *command, *self._database]).require_success("hub init")
 
+    def join(self, other: Hub) -> None:
+        """Become one more replica of a hub on PostgreSQL: ``hub invite`` there, ``hub join`` here."""
+        invitation = other.on.directory / f"invitation-of-{self.on.name}"
+        words: list[str | Path] = ["hub", "invite", "--state-dir", other.state, "--output", invitation]
+        other.on.run([operators.STATIONMASTER, *words]).require_success("hub invite")
+        words = ["hub", "join", "--state-dir", self.state, "--invitation", invitation]
+        self.on.run([operators.STATIONMASTER, *words]).require_success("hub join")
+        invitation.unlink()
+
     def serve(self) -> None:
         """Run ``hub serve`` and wait until it listens."""
         names = ["--tls-name", HUB_NAME, "--tls-name", self.on.address]

@@ -34,9 +34,14 @@ class Operator:
         self._oci: Any = oci
         self._config: Mapping[str, Any] = oci.config.from_file(str(config_file))
         # Names of the lab do not resolve in this process, whose files are the machine's; the certificate has both.
-        self._address_endpoint = f"https://{address}:{port}"
+        self._port = port
+        self._addresses = [address]
         self._clients: dict[str, Any] = {}
         self.compartment_id: str = self._config["tenancy"]
+
+    def learn(self, address: str) -> None:
+        """The hub has a replica at one more address: who is not answered asks there the next time."""
+        self._addresses.append(address)
 
     @property
     def models(self) -> Any:
@@ -61,7 +66,7 @@ class Operator:
             kind = getattr(self._oci.os_management_hub, client)
             opened = kind(
                 dict(self._config),
-                service_endpoint=self._address_endpoint,
+                service_endpoint=f"https://{self._addresses[0]}:{self._port}",
                 retry_strategy=self._oci.retry.NoneRetryStrategy(),
             )
             opened.base_client.timeout = (5.0, 20.0)  # a hub that is frozen must not hold up whoever watches it
@@ -73,6 +78,8 @@ class Operator:
         except self._oci.exceptions.ServiceError as exc:
             raise errors.PeerError(f"{operation} was answered {exc.status} {exc.code}: {exc.message}") from exc
         except self._oci.exceptions.RequestException as exc:
+            self._addresses.append(self._addresses.pop(0))
+            self._clients.clear()
             raise errors.PeerError(f"{operation} was not answered: {exc}") from exc
 
     def stationmaster(self, *arguments: str | Path, timeout: float = 60.0) -> programs.Completed:

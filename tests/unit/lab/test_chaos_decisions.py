@@ -4,7 +4,7 @@ import math
 import pytest
 
 from stationmaster.lab import failures, measure, web
-from stationmaster.lab.chaos import campaign, faults, plan, report
+from stationmaster.lab.chaos import campaign, faults, outcome, plan, report
 from stationmaster.model import errors
 
 TARGETS = {"a": ("one", "two"), "b": ("one",), "c": ("two",)}
@@ -30,7 +30,7 @@ def test_orders_draw_from_the_faults_that_were_named() -> None:
     with pytest.raises(errors.CallerError, match="No such fault: meteor"):
         list(campaign.Orders(1, only=("meteor",)).drawn())
     without = campaign.Orders(1, strikes=len(faults.TABLE), has_database=False).drawn()
-    assert "database-killed" not in {one.fault for one in without}
+    assert not {one.fault for one in without} & {"database-killed", "replica-killed", "replica-frozen"}
 
 
 def test_a_short_campaign_has_one_fault_of_each_family_and_another_seed_others() -> None:
@@ -133,6 +133,20 @@ def test_a_balancer_whose_address_nobody_takes_over_in_time() -> None:
     assert seen.violations == ("GET http: refused",)
 
 
+def test_what_fails_between_the_strikes_is_excused_to_nobody() -> None:
+    event = look().event
+    between = measure.Operation("agent", 25.0, 26.0, "refused")
+    tunnel = measure.Operation("GET through proxy", 25.0, 26.0, "reset")
+    during = measure.Operation("agent", 11.0, 12.0, "refused")
+    assert outcome.failed_beside([between, tunnel, during], [event]) == ["agent: refused"]
+
+
+def test_who_cannot_reach_peers_takes_from_upstream_and_nobody_else_may() -> None:
+    for fault, copies in (("cut-peers", 1.0), ("cut-peers-incoming", 1.0), ("station-killed", 1.5)):
+        seen = [(plan.Strike(fault, "sta", 5.0, 1.0), look(repeated=50))]
+        assert outcome.copies_to_answer_for(web.Sent(100, 50), seen) == copies
+
+
 def test_upstream_may_send_one_copy_and_a_twentieth() -> None:
     assert report.beyond_one_copy(1.05) == ()
     assert report.beyond_one_copy(1.06) == ("upstream sent 1.060 copies; 1.05 are allowed",)
@@ -151,6 +165,8 @@ def test_the_table_has_a_cell_for_each_column() -> None:
         upstream_copies=1.0,
         promises_checked=9,
         operations={},
+        usual={},
+        quiet_stalls={},
     )
     columns, rows = report.table(whole)
     assert len(set(columns)) == len(columns)

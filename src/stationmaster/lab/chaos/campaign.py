@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import dataclasses
 import itertools
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from stationmaster.lab import (
@@ -25,7 +24,7 @@ from stationmaster.lab import (
     virtual_address,
     waiting,
 )
-from stationmaster.lab.chaos import churn, faults, inventory, plan, report, witness
+from stationmaster.lab.chaos import churn, faults, inventory, outcome, plan, report, witness
 from stationmaster.lab.chaos import stage as stages
 from stationmaster.lab.world import World
 from stationmaster.model import errors
@@ -49,7 +48,9 @@ class Orders:
 
     def drawn(self) -> Iterator[plan.Strike]:
         """The strikes of this seed."""
-        names = self.only or tuple(name for name in faults.TABLE if name != "database-killed" or self.has_database)
+        names = self.only or tuple(
+            name for name, fault in faults.TABLE.items() if self.has_database or not fault.needs_database
+        )
         unknown = sorted(set(names) - set(faults.TABLE))
         if unknown:
             raise errors.CallerError(f"No such fault: {', '.join(unknown)}; there are {', '.join(faults.TABLE)}.")
@@ -112,7 +113,9 @@ class Campaign:
                 self._one(strike, watch, upstream, work)
                 if self._looks[-1][1].rest is None:
                     break  # nothing that is seen from here on would mean anything
-        return self._result(work.operations(), upstream.publications, seen)
+        seed, has_database = self._orders.seed, self._orders.has_database
+        told = outcome.Told(seed, has_database, upstream.publications, seen.looks, tuple(dict.fromkeys(seen.faults)))
+        return outcome.gather(world, self._looks, work.operations(), told)
 
     def _one(
         self, strike: plan.Strike, watch: balancer_watch.BalancerWatch, upstream: churn.Churn, work: load.Load
@@ -201,45 +204,6 @@ class Campaign:
             files += reader.files
         found += inventory.conflicting_records(self._stage.world)
         return files
-
-    def _result(
-        self, operations: Sequence[measure.Operation], publications: int, seen: witness.Witness
-    ) -> report.CampaignResult:
-        looks = [look for _, look in self._looks]
-        background = report.background_of(operations, [look.event for look in looks])
-        ends = [*(look.event.started for look in looks[1:]), math.inf]
-        results = tuple(
-            report.result_of(strike.fault, strike.target, look, operations, until, background)
-            for (strike, look), until in zip(self._looks, ends, strict=True)
-        )
-        # What failed between the strikes belongs to nobody, and nobody is excused from it.
-        quiet = [
-            f"{one.kind}: {one.failure}"
-            for one in operations
-            if one.failure
-            and one.kind in {*failures.OPERATIONS, report.HTTP, report.HTTPS}
-            and not any(look.event.started <= one.ended and one.started <= look.event.ended for look in looks)
-        ]
-        world = self._stage.world
-        assert world.server is not None  # noqa: S101
-        sent = world.server.sent()
-        excused = sum(look.repeated for strike, look in self._looks if faults.TABLE[strike.fault].takes_copies)
-        copies = dataclasses.replace(sent, repeated=sent.repeated - excused).copies
-        return report.CampaignResult(
-            seed=self._orders.seed,
-            database="PostgreSQL" if self._orders.has_database else "SQLite",
-            strikes=results,
-            publications=publications,
-            upstream_copies=round(sent.copies, 3),
-            promises_checked=seen.looks,
-            operations=dict(collections.Counter(one.kind for one in operations)),
-            violations=(
-                *quiet,
-                *dict.fromkeys(seen.faults),
-                *inventory.answered_missing(world),
-                *report.beyond_one_copy(copies),
-            ),
-        )
 
 
 def _control(world: World) -> load.Worker:

@@ -72,7 +72,8 @@ class StrikeResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
 class CampaignResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     """A whole run. ``upstreamCopies``: bytes of packages and hashed metadata sent by upstream, per byte of one copy.
 
-    ``promisesChecked``: how often a ready station was asked for what its list names.
+    ``promisesChecked``: how often a ready station was asked for what its list names. ``usual``, ``quietStalls``:
+    seconds that each kind of operation takes beside all faults, and beyond that at most.
     """
 
     seed: int
@@ -82,6 +83,8 @@ class CampaignResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
     upstream_copies: float
     promises_checked: int
     operations: dict[str, int]
+    usual: dict[str, float]
+    quiet_stalls: dict[str, float]
     violations: tuple[str, ...] = ()
 
     @property

@@ -20,12 +20,12 @@ from stationmaster.lab import (
 from stationmaster.lab import world as guidebook
 from stationmaster.lab.addressing import FloatingName, HostSpec, Network
 from stationmaster.lab.world import DEB, RPM, World
-from stationmaster.model import errors
 
 SHARING = ("sta", "stb")  # these two have one volume, at different paths
 ALONE = "stc"
 STATIONS = (*SHARING, ALONE)
 SERVERS = ("ga", "gb", "gc")
+HUBS = ("hub", "hub2")  # the second where the database can be shared
 BALANCERS = ("lb", "lb2")  # the first holds the virtual address while it can
 FLOATING = (FloatingName(guidebook.BALANCER, 190),)
 _PACKAGES = (60, 24)
@@ -40,14 +40,8 @@ class Stage:
     world: World
     storage: gluster.Storage
     database: postgres.Postgres | None
+    hubs: dict[str, machines.Hub] = dataclasses.field(default_factory=dict)
     nodes: dict[str, virtual_address.Node] = dataclasses.field(default_factory=dict)
-
-    @property
-    def hub(self) -> machines.Hub:
-        """The hub, once it was made."""
-        if self.world.hub is None:
-            raise errors.CallerError("There is no hub on this stage yet.")
-        return self.world.hub
 
     def power_on(self, name: str) -> None:
         """Bring a station back that lost its power: its file systems, then its daemon."""
@@ -99,10 +93,12 @@ class Stage:
 
 def hosts(*, has_database: bool) -> tuple[HostSpec, ...]:
     """Who takes part; instances reach nothing but the balancer."""
-    core = ("up", "hub", "ops", *STATIONS, *SERVERS, *(["db"] if has_database else []))
+    core = ("up", HUBS[0], "ops", *STATIONS, *SERVERS)
+    # The hub's name leads to both replicas.
+    beside = (HostSpec("db"), HostSpec(HUBS[1], aliases=(machines.HUB_NAME,))) if has_database else ()
     balancers = (HostSpec(name, (Network.CORE, Network.EDGE)) for name in BALANCERS)
     instances = (HostSpec(name, (Network.EDGE,)) for name in ("rpm1", "deb1"))
-    return (*(HostSpec(name) for name in core), *balancers, *instances)
+    return (*(HostSpec(name) for name in core), *beside, *balancers, *instances)
 
 
 def build(made: lab.Lab, reporter: show.Reporter, cache: Path, *, has_database: bool) -> Stage:
@@ -112,14 +108,14 @@ def build(made: lab.Lab, reporter: show.Reporter, cache: Path, *, has_database: 
     with reporter.step("Storage: GlusterFS, two bricks and an arbiter"):
         stage.storage.make(size_bytes=_BRICK_BYTES)
     with reporter.step(
-        f"Hub on {'PostgreSQL' if has_database else 'SQLite'}, upstream with an RPM and a DEB repository"
+        f"{'Two hubs on PostgreSQL' if has_database else 'Hub on SQLite'}, upstream with an RPM and a DEB repository"
     ):
         scenario.publish_upstream(world, _PACKAGES)
         if has_database:
             stage.database = postgres.Postgres(made["db"], made.files)
             stage.database.make()
             stage.database.start()
-        scenario.start_hub(world, stage.database.url if stage.database else "")
+        start_hubs(stage)
     with reporter.step("Three stations: two share the volume, one has its own"):
         for name in SHARING:
             volume = stage.storage.mount(made[name], f"volume-of-{name}")
@@ -137,6 +133,20 @@ def build(made: lab.Lab, reporter: show.Reporter, cache: Path, *, has_database: 
         world.probe_sources = made["rpm1"].add_addresses(Network.EDGE, _PROBE_SOURCES)
         guide.install_packages(world)
     return stage
+
+
+def start_hubs(stage: Stage) -> None:
+    """One hub on SQLite; on PostgreSQL two that share it."""
+    world, name = stage.world, HUBS[0]
+    scenario.start_hub(world, stage.database.url if stage.database else "")
+    assert world.hub is not None  # noqa: S101  just made
+    stage.hubs[name] = world.hub
+    if stage.database:
+        second = machines.Hub(world.lab[HUBS[1]], stage.database.url)
+        second.join(world.hub)
+        second.serve()
+        world.desk.learn(second.on.address)
+        stage.hubs[HUBS[1]] = second
 
 
 def start_balancers(stage: Stage) -> None:
