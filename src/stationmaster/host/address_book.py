@@ -78,6 +78,11 @@ class AddressBook:
             if self._answered.get(name) == address:
                 del self._answered[name]
 
+    def answering(self, name: str) -> str:
+        """The address that answered last, if it did not fail since."""
+        with self._lock:
+            return self._answered.get(name, "")
+
     def has_other(self, name: str) -> bool:
         """Whether an address failed, and another is left that did not fail lately."""
         with self._lock:

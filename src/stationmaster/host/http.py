@@ -187,6 +187,10 @@ class Http:
         """Whether the host (the proxy, where there is one) has failed by one address and another is left to try."""
         return self._book is not None and self._book.has_other(http_words.host(self._proxy_url or url))
 
+    def answering_address(self, url: str) -> str:
+        """By which address the host (or the proxy) answered last; empty when it did not."""
+        return self._book.answering(http_words.host(self._proxy_url or url)) if self._book is not None else ""
+
     def _leave(self, url: str) -> None:
         """Idle connections lead to whom just failed, too."""
         if self._book is not None and self._book.has_several(http_words.host(self._proxy_url or url)):

@@ -46,6 +46,7 @@ class HubLink:
         self._connections: dict[str | None, host_http.Http] = {}
         self._choice = station_ways.Choice()
         self._peer = ""
+        self.hub_address = ""
 
     def heartbeat(
         self, message: protocol.StationHeartbeat, desired: protocol.StationDesired | None
@@ -63,6 +64,8 @@ class HubLink:
             self._choice = self._choice.failed(way, ways, self._clock.monotonic(), is_other_left=is_other_left)
             raise
         self._choice = self._choice.answered(way, self._clock.monotonic())
+        if way.proxy is None:
+            self.hub_address = self._connections[way.proxy].answering_address(self._config.hub_url)
         self._tell(way)
         return answer
 
@@ -159,6 +162,7 @@ class HeartbeatThread:
             is_in_rotation=answer.is_in_rotation,
             skew_seconds=abs((answer.time_received - time_sent).total_seconds()),
             is_by_peer=self._link.is_by_peer,
+            hub_address=self._link.hub_address,
         )
         self._board.change(lambda present: with_answer(present, answer, contact))
         if answer.record is not None:

@@ -214,7 +214,7 @@ def _plan_engines(
     except errors.CallerError as exc:
         problems.append(protocol.Problem(code=exc.code, message=str(exc)))
     try:
-        squid = specs.squid_spec(desired, host, resolved)
+        squid = specs.squid_spec(desired, host, resolved, snapshot.contact.hub_address)
         digest = specs.squid_digest(squid)
         is_applied = is_applied and snapshot.squid.applied == digest
         if snapshot.squid.wanted != digest:

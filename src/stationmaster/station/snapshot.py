@@ -177,7 +177,7 @@ class Contact:
     """Talk with the hub. ``confirmed_at`` is when the last heartbeat that was answered was *sent* (R2).
 
     ``skew_seconds``: how far this host's wall clock and the hub's are apart. ``is_by_peer``: the hub is out of this
-    host's own reach, and answered through the proxy of a peer.
+    host's own reach, and answered through the proxy of a peer. ``hub_address``: of several, which answered last.
     """
 
     confirmed_at: float | None = None
@@ -187,6 +187,7 @@ class Contact:
     is_in_rotation: bool = True
     skew_seconds: float = 0.0
     is_by_peer: bool = False
+    hub_address: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

@@ -105,9 +105,16 @@ def nginx_spec(
     )
 
 
-def squid_spec(desired: protocol.StationDesired, host: SiteHost, resolved: Resolved) -> site_spec.SquidSpec:
-    """The proxy; CallerError when the forward proxy is no address."""
+def squid_spec(
+    desired: protocol.StationDesired, host: SiteHost, resolved: Resolved, answering: str = ""
+) -> site_spec.SquidSpec:
+    """The proxy; CallerError when the forward proxy is no address.
+
+    Of several addresses of the hub squid is told the ``answering`` one: of a name in a hosts file it knows but one, and
+    to a replica that is frozen it would make tunnels for ever.
+    """
     known = tuple(one for one in desired.hub.addresses if addresses.is_address(one))
+    known = known or _addresses_of(desired.hub.host, resolved)
     return site_spec.SquidSpec(
         state_directory=host.state_directory,
         service_name=site_spec.squid_service_name(desired.station_id, host.state_directory, host.squid_user),
@@ -118,7 +125,7 @@ def squid_spec(desired: protocol.StationDesired, host: SiteHost, resolved: Resol
         hub=site_spec.HubTarget(
             names=(desired.hub.host,),
             port=desired.hub.port,
-            addresses=known or _addresses_of(desired.hub.host, resolved),
+            addresses=(answering,) if answering in known else known,
         ),
         forward=forward_proxy.parse_forward_proxy(desired.forward_proxy) if desired.forward_proxy else None,
         is_enabled=desired.is_proxy_enabled,

@@ -1,10 +1,12 @@
 """R2: a station that alone lost the hub speaks with it through a peer, in time, and comes back to its own way."""
 
+from pathlib import Path
+
 import msgspec
 import pytest
 
 from stationmaster.model import protocol
-from stationmaster.station import ways
+from stationmaster.station import specs, ways
 from stationmaster.testing import stations as make
 
 
@@ -95,3 +97,16 @@ def test_another_address_of_the_hub_comes_before_any_peer() -> None:
     proved = ways.Choice(OWN, proved=C).failed(OWN, ALL, 3.0, is_other_left=True)
     assert proved.failed(OWN, ALL, 6.25).present(ALL, 6.5) == C
     assert ways.Choice(B).failed(B, ALL, 3.0, is_other_left=True).present(ALL, 3.25) == C
+
+
+@pytest.mark.parametrize(
+    ("answering", "told"),
+    [("", ("10.1.0.1", "10.1.0.2")), ("10.1.0.2", ("10.1.0.2",)), ("10.9.9.9", ("10.1.0.1", "10.1.0.2"))],
+    ids=["none yet", "of two the one that answers", "one that the name no longer has"],
+)
+def test_squid_is_told_the_hubs_address_that_answers(answering: str, told: tuple[str, ...]) -> None:
+    """Of a name in its hosts file squid 5 knows the last address alone, and it notices no frozen replica."""
+    host = specs.SiteHost(Path("/state"), ("0.0.0.0",), None, None)
+    named = msgspec.structs.replace(DESIRED, hub=msgspec.structs.replace(DESIRED.hub, addresses=[]))
+    found = specs.squid_spec(named, host, {"hub": ("10.1.0.1", "10.1.0.2")}, answering)
+    assert found.hub.addresses == told
