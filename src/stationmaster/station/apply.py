@@ -88,6 +88,8 @@ class Apply:
     def _change_www(self, step: steps.WriteWww | steps.LinkWww | steps.RemoveWww) -> None:
         path = self._state.www / step.path
         self._doors.files.make_directory(path.parent)
+        if path.is_dir() and not path.is_symlink():  # `scp -r` of a state directory follows links
+            self._doors.files.remove_tree(path)
         if isinstance(step, steps.WriteWww):
             self._doors.files.write_atomic(path, step.content.encode())
             content = step.content

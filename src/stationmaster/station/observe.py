@@ -27,7 +27,10 @@ def problem_of(error: errors.StationmasterError | OSError) -> protocol.Problem:
 
 
 def look_at_www(www: Path) -> Mapping[str, str]:
-    """What nginx serves beside the volume: file contents by path, links as ``->`` and their target."""
+    """What nginx serves beside the volume: file contents by path, links as ``->`` and their target.
+
+    A directory in the place of a link, as a copy of the state directory makes it, counts as nothing.
+    """
     found = {}
     for name in ("instance-setup.sh",):
         text = host_files.read_text_or_none(www / name)
@@ -36,6 +39,8 @@ def look_at_www(www: Path) -> Mapping[str, str]:
     for directory in (*_WWW_FILES, *_WWW_LINKS):
         for path in sorted((www / directory).glob("[!.]*")):
             is_link = path.is_symlink()
+            if not is_link and path.is_dir():
+                continue
             found[f"{directory}/{path.name}"] = f"->{path.readlink()}" if is_link else path.read_text(errors="replace")
     return snapshots.frozen_map(found)
 
