@@ -122,6 +122,19 @@ def holders_in_touch(snapshot: Snapshot, generation: str, limits: Limits) -> fro
     return frozenset(station.id for station in in_touch(snapshot, limits) if generation in station.held)
 
 
+def held_alone(snapshot: Snapshot, station_id: str, limits: Limits) -> list[str]:
+    """What of the candidate and the visible generation others could copy from this station and from no other in touch.
+
+    A station that is deleted stays until there is nothing of the kind (R12-R18).
+    """
+    others = [one for one in in_touch(snapshot, limits) if one.id != station_id]
+    could_copy = any(one.is_volume_usable and one.is_writable for one in others)
+    wanted = {snapshot.candidate, snapshot.visible.generation if snapshot.visible else None}
+    return sorted(
+        one for one in wanted if one and could_copy and holders_in_touch(snapshot, one, limits) == {station_id}
+    )
+
+
 def newest_held(snapshot: Snapshot, limits: Limits) -> Generation | None:
     """The newest generation that any station in touch holds whole and fetchable."""
     return newest_of(

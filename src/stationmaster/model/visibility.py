@@ -36,12 +36,17 @@ class Verdict(enum.StrEnum):
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """``visible`` is what clients are told from now on; ``excluded`` the stations that are to leave for lagging."""
+    """``visible`` is what clients are told from now on; ``excluded`` the stations that are to leave for lagging.
+
+    ``unknown`` is what some station shows that the hub did not know and does not go on with: to be kept as any other
+    number that was visible, since clients were told of it.
+    """
 
     verdict: Verdict
     visible: protocol.Visible | None
     excluded: frozenset[str]
     reason: str
+    unknown: protocol.Visible | None = None
 
 
 def decide(snapshot: rotation.Snapshot, limits: rotation.Limits) -> Decision:
@@ -53,7 +58,9 @@ def decide(snapshot: rotation.Snapshot, limits: rotation.Limits) -> Decision:
     excluded = rotation.excluded_stations(snapshot, limits)
     told = _told_by_volumes(snapshot, limits)
     if told is not None:
-        return Decision(Verdict.ADOPT, told, excluded, "A volume carries a higher number than the hub remembered.")
+        why = "A volume carries a higher number than the hub remembered."
+        following = _adopted(snapshot, told, limits)
+        return Decision(Verdict.ADOPT, following, excluded, why, None if following == told else told)
     if _is_agreed(snapshot, limits):
         why = "Every station in rotation holds it whole."
         return Decision(Verdict.ADVANCE, _next(snapshot, snapshot.candidate or ""), excluded, why)
@@ -80,13 +87,17 @@ def _told_by_volumes(snapshot: rotation.Snapshot, limits: rotation.Limits) -> pr
     ]
     if not shown:
         return None
-    highest = max(shown, key=lambda one: (one.number, rotation.rank_of(snapshot, one.generation)))
-    named = {one.generation for one in shown if one.number == highest.number}
-    if len(named) == 1 and _is_adoptable(snapshot, highest, limits):
-        return highest
+    return max(shown, key=lambda one: (one.number, rotation.rank_of(snapshot, one.generation)))
+
+
+def _adopted(snapshot: rotation.Snapshot, told: protocol.Visible, limits: rotation.Limits) -> protocol.Visible:
+    shown = [one.shown for one in rotation.in_touch(snapshot, limits)]
+    named = {one.generation for one in shown if one is not None and one.number == told.number}
+    if len(named) == 1 and _is_adoptable(snapshot, told, limits):
+        return told
     # Two hubs went on from one backup, or a volume came from another group: a new number settles it.
-    kept = snapshot.visible.generation if snapshot.visible else highest.generation
-    return protocol.Visible(source_id=snapshot.source_id, number=highest.number + 1, generation=kept)
+    kept = snapshot.visible.generation if snapshot.visible else told.generation
+    return protocol.Visible(source_id=snapshot.source_id, number=told.number + 1, generation=kept)
 
 
 def _is_adoptable(snapshot: rotation.Snapshot, told: protocol.Visible, limits: rotation.Limits) -> bool:

@@ -51,13 +51,9 @@ def what_is_lost(tx: sa.Connection, now: datetime.datetime, hub: context.Hub, ro
     names = {source.id: source.display_name for source in view.sources}
     losses = []
     for source_id, snapshot in view.snapshots.items():
-        others = [one for one in rotation.in_touch(snapshot, limits) if one.id != row.id]
-        could_copy = any(one.is_volume_usable and one.is_writable for one in others)
-        wanted = {snapshot.candidate, snapshot.visible.generation if snapshot.visible else None} - {None}
         losses += [
             f"It is the only one in touch that holds generation {generation} of {names[source_id]}."
-            for generation in sorted(one for one in wanted if one)
-            if could_copy and rotation.holders_in_touch(snapshot, generation, limits) == {row.id}
+            for generation in rotation.held_alone(snapshot, row.id, limits)
         ]
     return losses
 

@@ -14,8 +14,8 @@ import sqlalchemy as sa
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import group_view
 from stationmaster.model import groups
+from stationmaster.model import retained as retained_numbers
 
-_KEPT_GENERATIONS = 2
 Left = tuple[str, int]
 
 
@@ -24,13 +24,9 @@ def plan_left(view: group_view.GroupView) -> tuple[Left, ...]:
     found: list[Left] = []
     for source_id, rows in view.recent.items():
         reports = (view.report_of(member.id, source_id) for member in view.members)
-        lowest = min((report.shown.number for report in reports if report and report.shown), default=0)
-        kept: list[str] = []
-        for row in sorted(rows, key=lambda one: -one.number):
-            if row.generation not in kept:
-                kept.append(row.generation)
-            if len(kept) > _KEPT_GENERATIONS and row.number < lowest:
-                found.append((source_id, row.number))
+        shown = (report.shown.number for report in reports if report and report.shown)
+        left = retained_numbers.numbers_left(((row.number, row.generation) for row in rows), shown)
+        found += [(source_id, number) for number in left]
     return tuple(found)
 
 

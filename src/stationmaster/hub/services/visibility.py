@@ -127,6 +127,8 @@ def apply_plan(tx: sa.Connection, now: datetime.datetime, view: group_view.Group
     for source_id, decision in plan.decisions.items():
         if decision.verdict in {visibility.Verdict.RESYNC, visibility.Verdict.RESTORE}:
             syncs.request_sync(tx, now, view.group_id, [source_id])  # what was lost, the upstream may still have
+        if decision.unknown is not None:
+            _insert_visible(tx, now, view, decision.unknown)
         if decision.verdict is not visibility.Verdict.RESYNC and decision.visible is not None:
             _make_visible(tx, now, view, decision.visible, decision)
 
@@ -223,15 +225,7 @@ def _make_visible(
     visible: protocol.Visible,
     decision: visibility.Decision,
 ) -> None:
-    store.insert_first(
-        tx,
-        schema.visible,
-        group_id=view.group_id,
-        source_id=visible.source_id,
-        number=visible.number,
-        generation=visible.generation,
-        time_visible=now,
-    )
+    _insert_visible(tx, now, view, visible)
     name = _source_name(view, visible.source_id)
     what = f"{name} shows generation {visible.generation} as number {visible.number} at {view.hostname}."
     events.record(
@@ -241,6 +235,20 @@ def _make_visible(
         events.Subject(visible.source_id, name, view.compartment_id),
         f"{what} {decision.reason}",
         data={"groupId": view.group_id, "number": visible.number, "generation": visible.generation},
+    )
+
+
+def _insert_visible(
+    tx: sa.Connection, now: datetime.datetime, view: group_view.GroupView, visible: protocol.Visible
+) -> None:
+    store.insert_first(
+        tx,
+        schema.visible,
+        group_id=view.group_id,
+        source_id=visible.source_id,
+        number=visible.number,
+        generation=visible.generation,
+        time_visible=now,
     )
 
 
