@@ -1,4 +1,7 @@
-"""Once a round: whether the database is the one it was, what time it is there, and whether we stood still ourselves.
+"""Whether the database is the one it was, what time it is there, and whether we stood still ourselves.
+
+The database is looked at once a round. Our own standing still is seen by a pulse beside the rounds: one that takes
+long, because other replicas decide at the same time, is none, for heartbeats were heard meanwhile.
 
 Whatever of it went wrong makes the process listen anew before it decides (R8, R9). Times in the database that lie in
 the future, because its clock was set back, are set to now: whoever they belong to has its full time again.
@@ -8,14 +11,16 @@ from __future__ import annotations
 
 import datetime
 import logging
+import threading
 
 import sqlalchemy as sa
 
 from stationmaster.hub import logs, public_address, settling, shared_clock
 from stationmaster.hub.db import schema, store
 
-# A process that did not look for so long heard nobody either.
+# A process that stood still for so long, or whose database did, heard nobody either.
 STILL_SECONDS = 5.0
+PULSE_SECONDS = 0.5
 AHEAD = datetime.timedelta(seconds=1)  # clocks of replicas differ by less
 # Ages are counted from these; of others a wrong one harms nobody.
 _COUNTED = (
@@ -37,7 +42,7 @@ _COUNTED = (
 
 
 class Watch:
-    """Of one process; its scheduler looks, and nobody else."""
+    """Of one process: its scheduler looks, and one thread feels its pulse; nobody else does either."""
 
     def __init__(
         self,
@@ -50,15 +55,31 @@ class Watch:
         self._clock = shared
         self._settling = settled
         self._address = address
-        self._looked_at: float | None = None
+        self._beat_at: float | None = None
+        self._asked_at: float | None = None
         self._is_checked = False
+
+    def feel_pulse(self, stop: threading.Event) -> None:
+        """Until told to stop: notice that this process did not run for a while."""
+        while not stop.wait(PULSE_SECONDS):
+            self.beat()
+
+    def beat(self) -> None:
+        """One beat of the pulse."""
+        at = self._clock.monotonic()
+        if self._beat_at is not None and at - self._beat_at > STILL_SECONDS:
+            self.unsettle(f"It stood still for {at - self._beat_at:.0f} s.")
+        self._beat_at = at
 
     def look(self) -> None:
         """One look; what the store raises when the database is not available."""
-        at = self._clock.monotonic()
-        if self._looked_at is not None and at - self._looked_at > STILL_SECONDS:
-            self.unsettle(f"It stood still, or was without database, for {at - self._looked_at:.0f} s.")
-        jump = self._clock.follow(measure(self._store, self._clock))
+        asked_at = self._clock.monotonic() if self._asked_at is None else self._asked_at
+        self._asked_at = asked_at  # stays when there is no answer
+        measured = measure(self._store, self._clock)
+        self._asked_at = None
+        if measured.answered_at - asked_at > STILL_SECONDS:
+            self.unsettle(f"The database did not answer for {measured.answered_at - asked_at:.0f} s.")
+        jump = self._clock.follow(measured)
         if jump:
             self.unsettle(f"The database's clock jumped by {jump:.1f} s.")
         if not self._is_checked:
@@ -70,7 +91,6 @@ class Watch:
             stored = public_address.read(tx)
         if self._address.follow(stored):
             logs.write("another replica changed the public address", url=self._address.url)
-        self._looked_at = self._clock.monotonic()
 
     def unsettle(self, why: str) -> None:
         """Listen anew, and look anew for times of the future."""

@@ -2,14 +2,16 @@ import concurrent.futures
 import dataclasses
 import datetime
 import threading
-from typing import Any
+from typing import Any, cast
 
 import pytest
+import sqlalchemy as sa
 
 from stationmaster.host import clock
-from stationmaster.hub import shared_clock, watch
+from stationmaster.hub import settling, shared_clock, watch
 from stationmaster.hub.db import schema
 from stationmaster.hub.jobs import loop
+from stationmaster.testing import manual_clock
 
 
 class WallClock(clock.SystemClock):
@@ -65,6 +67,59 @@ def test_a_clock_that_jumped_ends_no_lease(fleet: Any, group: Any, jump: float) 
     assert fleet.events("LEASE_MOVED") == []
     with hub.store.read() as tx:
         assert tx.execute(schema.source_leases.select()).one().time_renewed <= shared.now() + watch.AHEAD
+
+
+class Server:
+    """A database server with the time of a clock that is moved by hand; silent at times."""
+
+    def __init__(self, behind: Any, time: manual_clock.ManualClock) -> None:
+        self._time = time
+        self.is_silent = False
+        self.read, self.transact = behind.read, behind.transact
+
+    def look(self) -> datetime.datetime:
+        if self.is_silent:
+            raise sa.exc.OperationalError("SELECT", {}, OSError("no route"))
+        return self._time.now()
+
+
+@pytest.fixture
+def watched(fleet: Any) -> tuple[watch.Watch, Server, manual_clock.ManualClock, settling.Settling]:
+    hub, time = fleet.live.hub, manual_clock.ManualClock()
+    server, settled = Server(hub.store, time), settling.Settling()
+    made = watch.Watch(cast("Any", server), shared_clock.SharedClock(time), settled, hub.address)
+    settled.assume(time.monotonic())
+    return made, server, time, settled
+
+
+def test_a_long_round_is_no_silence_and_standing_still_is(watched: Any) -> None:
+    hub_watch, _, time, settled = watched
+    hub_watch.look()
+    for _ in range(40):
+        time.advance(0.5)
+        hub_watch.beat()
+    hub_watch.look()
+    assert settled.listened_seconds(time) == 20.0
+    time.advance(watch.STILL_SECONDS + 0.1)
+    hub_watch.beat()
+    assert settled.listened_seconds(time) == 0.0
+
+
+@pytest.mark.parametrize(("seconds", "listened"), [(4.0, 4.0), (6.0, 0.0)])
+def test_a_database_that_was_silent_for_long_makes_a_hub_listen_anew(
+    watched: Any, seconds: float, listened: float
+) -> None:
+    hub_watch, server, time, settled = watched
+    server.is_silent = True
+    with pytest.raises(sa.exc.OperationalError):
+        hub_watch.look()
+    time.advance(seconds)
+    server.is_silent = False
+    hub_watch.look()
+    assert settled.listened_seconds(time) == listened
+    time.advance(10.0)  # the next round is late, and the database is not to blame
+    hub_watch.look()
+    assert settled.listened_seconds(time) == listened + 10.0
 
 
 def test_of_two_replicas_one_wins_each_write(fleet: Any, group: Any) -> None:

@@ -90,7 +90,8 @@ class Scheduler:
         except sa.exc.OperationalError as exc:
             if exc.connection_invalidated:
                 self._hub.settling.unsettle("The database was lost.")  # R8
-            logs.write("the database is away", level=logging.ERROR, action=action, error=str(exc.orig))
+            what = "the database is away" if exc.connection_invalidated else "the database refused"
+            logs.write(what, level=logging.ERROR, action=action, error=str(exc.orig))
         except primary.NotDecidingError as exc:
             logs.write("no decision", level=logging.WARNING, action=action, error=str(exc))
         except Exception:  # noqa: BLE001 - the edge of a loop: tried again in a second
@@ -100,6 +101,8 @@ class Scheduler:
 def run(hub: context.Hub, stop: threading.Event, counted: measures.Measures | None = None) -> None:
     """Until ``stop`` is set."""
     scheduler = Scheduler(hub)
+    if hub.watch is not None:
+        threading.Thread(target=hub.watch.feel_pulse, args=(stop,), name="pulse", daemon=True).start()
     while not stop.wait(INTERVAL_SECONDS):
         began = hub.clock.monotonic()
         scheduler.tick()
