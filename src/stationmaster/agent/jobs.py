@@ -1,13 +1,17 @@
-"""Carries out one job: pin, refresh, do, judge. Its report is written down by the caller before it is sent."""
+"""Carries out one job: pin, refresh, do, judge. Its report is written down by the caller before it is sent.
+
+I14: a job sees the generations that it was dispatched for, from its first step to its last, whatever the group shows
+meanwhile; when one of them cannot be had, nothing is done.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from stationmaster.agent import doors, spool
+from stationmaster.agent import doors, pins, spool
 from stationmaster.agent.package_managers import base
 from stationmaster.agent.steps import install_packages, outcome, refresh, remove_packages, update_packages
-from stationmaster.model import errors
+from stationmaster.model import dispatch, errors
 from stationmaster.model.protocol import JobReport, JobState, LogLine, Operation, Problem, Visible
 
 Prepare = Callable[[Sequence[Visible]], tuple[base.Manager, outcome.Outcome]]
@@ -34,15 +38,29 @@ def run_job(accepted: spool.AcceptedJob, prepare: Prepare, through: doors.Doors)
         words = f"The agent ended {spool.ATTEMPTS} times in the middle of this job; it is not tried again."
         return _final(accepted, outcome.Outcome(problems=(Problem("Interrupted", words),)), through)
     try:
-        manager, prepared = prepare(accepted.job.visible)
+        manager, prepared = _prepare(accepted, prepare, through)
         if accepted.attempts > 1:
             manager.repair()
-        result = _do(accepted, manager, prepared, through)
+        missing = tuple(problem for problem in prepared.problems if problem.code == pins.REQUIRED)
+        is_blocked = missing and dispatch.needs_packages(accepted.job.operation)
+        result = outcome.Outcome(prepared.log, missing) if is_blocked else _do(accepted, manager, prepared, through)
     except errors.StationmasterError as exc:
         result = outcome.Outcome(problems=(Problem(exc.code, str(exc)),))
     except OSError as exc:
         result = outcome.Outcome(problems=(Problem(errors.HostError.code, f"This machine could not do it: {exc}."),))
     return _final(accepted, result, through)
+
+
+def _prepare(
+    accepted: spool.AcceptedJob, prepare: Prepare, through: doors.Doors
+) -> tuple[base.Manager, outcome.Outcome]:
+    """Pin; again after a pause while a source that is needed gives no answer, since a station may just have died."""
+    for pause in outcome.PAUSES:
+        manager, prepared = prepare(accepted.job.visible)
+        if all(problem.code != pins.REQUIRED for problem in prepared.problems):
+            return manager, prepared
+        through.clock.sleep(pause)
+    return prepare(accepted.job.visible)
 
 
 def _do(

@@ -1,7 +1,8 @@
 """Which generation of each source the agent works with: the one a job was dispatched for, else what the list names.
 
 A job's generation may have been dropped when the instance comes back after days; then the visible one is used, and the
-job's log says so (ha-protocol R3).
+job's log says so (ha-protocol R3). Dropped is what the mirror answers 404 for; any other refusal is no answer, and a
+source that a job was dispatched for and that gives none fails the job before it begins (I14): it never runs on a part.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from stationmaster.host import http
 from stationmaster.model import errors, groups
 from stationmaster.model.protocol import ClientAddress, InstanceSource, Problem, SourceFormat, Visible
 
+# The code of a problem that stands in a job's way: a source that it was dispatched for cannot be had.
+REQUIRED = "GenerationUnavailable"
 _TIMEOUT = 15.0
 
 
@@ -52,10 +55,14 @@ def ask_list(connection: http.Http, url: str) -> tuple[str | None, str]:
 
 
 def is_served(connection: http.Http, tree: str, source: InstanceSource) -> bool:
-    """Whether the root document of a generation is there."""
-    return any(
-        connection.request("HEAD", tree + name, timeout=_TIMEOUT).status == 200 for name in root_documents(source)
-    )
+    """Whether the root document of a generation is there; PeerError when that cannot be told now."""
+    for name in root_documents(source):
+        status = connection.request("HEAD", tree + name, timeout=_TIMEOUT).status
+        if status == 200:
+            return True
+        if status != 404:
+            raise errors.PeerError(f"{tree}{name} answered {status}")
+    return False
 
 
 def find_pins(
@@ -80,12 +87,12 @@ def find_pins(
                 remarks.append(f"{name}: generation {chosen.generation} is no longer kept; the visible one is used.")
             found, why = ask_list(connection, groups.list_url(address, source.source_id))
         except errors.PeerError as exc:
-            problems.append(Problem("MirrorUnreachable", f"{name}: {exc.message}"))
+            code = REQUIRED if source.source_id in numbers else "MirrorUnreachable"
+            problems.append(Problem(code, f"{name}: {exc.message}"))
             continue
         if found is None:
-            problems.append(
-                Problem("SourceNotServed", f"{name}: {why}; nothing of it is visible yet, or it is not mirrored.")
-            )
+            code = REQUIRED if source.source_id in numbers else "SourceNotServed"
+            problems.append(Problem(code, f"{name}: {why}; nothing of it is visible yet, or it is not mirrored."))
         else:
             urls[source.source_id] = found
     return Pins(urls, tuple(problems), tuple(remarks))

@@ -78,7 +78,7 @@ def test_failures_are_reported_in_the_package_managers_words(
     # There is no shell in this root, so the scriptlet fails; dnf says "Complete!" and ends with 0.
     scripted = agent.order(4, Operation.INSTALL_PACKAGES, "lab-scripted-001", visible=(shown,))
     assert agent.run().failed_jobs == (unknown, absent, option, scripted)
-    assert {one.code for one in agent.hub.final(unknown).problems} == {"PackageManagerFailed", "NotInstalled"}
+    assert {one.code for one in agent.hub.final(unknown).problems} == {"PackageManagerFailed", "PackageNotVisible"}
     assert any("lab-nonesuch" in one.message for one in agent.hub.final(unknown).problems)
     assert [one.code for one in agent.hub.final(absent).problems] == ["NotInstalled"]
     assert [one.code for one in agent.hub.final(option).problems] == ["InvalidParameter"]

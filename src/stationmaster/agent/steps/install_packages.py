@@ -9,6 +9,8 @@ from stationmaster.agent.steps import outcome
 from stationmaster.host import clock
 from stationmaster.model.protocol import Package, Problem
 
+_ADVICE = "check the name, or synchronise the source that should have it."
+
 
 def install_packages(manager: base.Manager, names: Sequence[str], wall_clock: clock.Clock) -> outcome.Outcome:
     """Install ``names``; the exit status alone is not believed (engines.md 5)."""
@@ -19,6 +21,12 @@ def install_packages(manager: base.Manager, names: Sequence[str], wall_clock: cl
 
     def check(after: list[Package]) -> list[Problem]:
         missing = outcome.missing_names(names, after)
-        return [Problem("NotInstalled", f"{name} is not installed after the run.") for name in missing]
+        unknown = outcome.unknown_names(missing, said)
+        return [
+            Problem("PackageNotVisible", f"{name} is in none of the generations that the stations show; {_ADVICE}")
+            if name in unknown
+            else Problem("NotInstalled", f"{name} is not installed after the run.")
+            for name in missing
+        ]
 
     return outcome.judge(manager, said, before, check)

@@ -18,7 +18,13 @@ _DOWNLOAD_TROUBLE = re.compile(
 )
 # Bytes that came and were refused: they will not be better the next time.
 _REFUSED = re.compile(r"gpg|signature|not signed", re.IGNORECASE)
-_PAUSES = (1.0, 3.0, 6.0)
+# dnf; zypper; apt.
+_UNKNOWN = re.compile(
+    r"(?:No match for argument: |^Package '|No provider of '|Unable to locate package |Version '[^']*' for ')"
+    r"([^\s']+)",
+    re.MULTILINE,
+)
+PAUSES = (1.0, 3.0, 6.0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,7 +37,7 @@ class Outcome:
 
 def with_retries(attempt: Callable[[], programs.Completed], wall_clock: clock.Clock) -> programs.Completed:
     """Run again when bytes did not come: a station that dies in the middle is no reason for a job to fail."""
-    for pause in _PAUSES:
+    for pause in PAUSES:
         said = attempt()
         if said.is_success or not is_download_trouble(said):
             return said
@@ -43,6 +49,12 @@ def is_download_trouble(said: programs.Completed) -> bool:
     """Whether what the program said is about bytes that did not come."""
     text = said.stdout + said.stderr
     return bool(_DOWNLOAD_TROUBLE.search(text)) and not _REFUSED.search(text)
+
+
+def unknown_names(names: Sequence[str], said: programs.Completed) -> list[str]:
+    """Those names that the program says no repository has."""
+    told = {match.group(1) for match in _UNKNOWN.finditer(said.stdout + "\n" + said.stderr)}
+    return [name for name in names if name in told or name.partition("=")[0] in told]
 
 
 def matches(package: Package, name: str) -> bool:
