@@ -3,7 +3,7 @@
 Below a pinned tree the generation's manifest decides; below the unpinned one those of all that are kept (``unpinned``).
 
     404    a manifest that is known here proves that the path is not in the generation, and the answer says why; or the
-           generation itself was dropped
+           generation itself was dropped (``miss_rules``)
     200    a path of a manifest that is known here, from a peer, checked: a small file before its first byte, a large
            one while it streams, its last block held back until the digest is right; else the connection is broken
     503    otherwise, for a retry, which a balancer takes to another station
@@ -23,12 +23,12 @@ from typing import NoReturn
 
 import msgspec
 
+from stationmaster.host import clock as clocks
 from stationmaster.host import local_server
 from stationmaster.mirror import catalog, exchange, failures, lookup, manifest, volume
 from stationmaster.model import errors
 from stationmaster.station import board as boards
-from stationmaster.station import peers, unpinned
-from stationmaster.station import snapshot as snapshots
+from stationmaster.station import miss_rules, peers, unpinned
 
 _log = logging.getLogger(__name__)
 FILL, LACK, UNION = "/fill/", "/lack/", "/union/"
@@ -37,6 +37,15 @@ _BLOCK_BYTES = 1 << 18
 _MOST_AT_ONCE = 8
 _CONNECT_SECONDS = 0.3
 _READ_SECONDS = 1.5
+_WORDS = {
+    miss_rules.Verdict.LACKING: (503, "Lacking", "This station lacks the file as well."),
+    miss_rules.Verdict.NOT_HERE: (503, "NotHere", "This station does not hold that generation now."),
+    miss_rules.Verdict.DROPPED: (
+        404,
+        "Dropped",
+        "That generation is no longer kept here, or never was: read the list of the source anew.",
+    ),
+}
 _AGAIN = {"Retry-After": "1", "Cache-Control": "no-store"}
 
 
@@ -47,28 +56,18 @@ class Said(msgspec.Struct, frozen=True, rename="camel"):
     message: str
 
 
-@dataclasses.dataclass(frozen=True)
-class Asked:
-    """A path of a generation, or of the unpinned tree when ``generation`` is empty; ``is_hop``: by a peer."""
-
-    source_id: str
-    generation: str
-    path: str
-    is_hop: bool
-
-
-def parse_asked(target: str) -> Asked | None:
+def parse_asked(target: str) -> miss_rules.Asked | None:
     """What nginx hands on: ``/fill/<source>/<generation>/<path>``, a peer's ``/lack/…``; ``/union/<source>/<path>``."""
     plain = target.partition("?")[0]
     if plain.startswith(UNION):
         source_id, _, path = plain.removeprefix(UNION).partition("/")
-        return Asked(source_id, "", urllib.parse.unquote(path), is_hop=False) if source_id and path else None
+        return miss_rules.Asked(source_id, "", urllib.parse.unquote(path), is_hop=False) if source_id and path else None
     is_hop = target.startswith(LACK)
     source_id, _, rest = plain.removeprefix(LACK if is_hop else FILL).partition("/")
     generation, _, path = rest.partition("/")
     if not (source_id and generation and path):
         return None
-    return Asked(source_id, generation, urllib.parse.unquote(path), is_hop)
+    return miss_rules.Asked(source_id, generation, urllib.parse.unquote(path), is_hop)
 
 
 class _Held:
@@ -97,10 +96,17 @@ class _Held:
 class Misses:
     """Answers for what is not there."""
 
-    def __init__(self, board: boards.Board, open_volume: Callable[[], volume.Volume], http: exchange.HttpDoor) -> None:
+    def __init__(
+        self,
+        board: boards.Board,
+        open_volume: Callable[[], volume.Volume],
+        http: exchange.HttpDoor,
+        clock: clocks.Clock,
+    ) -> None:
         self._board = board
         self._open_volume = open_volume
         self._http = http
+        self._clock = clock
         self._places = threading.BoundedSemaphore(_MOST_AT_ONCE)
 
     def answer(self, target: str) -> local_server.LocalAnswer:
@@ -122,20 +128,23 @@ class Misses:
             return answer
         return answer._replace(body=_Held(answer.body, self._places))
 
-    def _judged(self, asked: Asked) -> local_server.LocalAnswer:
+    def _judged(self, asked: miss_rules.Asked) -> local_server.LocalAnswer:
         found = self._open_volume()
         if not asked.generation:
             return self._united(found, asked)
-        if catalog.find_header(found, asked.source_id, asked.generation) is None:
-            return self._without_generation(asked)
-        entry = lookup.find_entry(found.manifest(asked.source_id, asked.generation), asked.path)
-        if entry is None:
+        is_here = catalog.find_header(found, asked.source_id, asked.generation) is not None
+        manifest_path = found.manifest(asked.source_id, asked.generation)
+        entry = lookup.find_entry(manifest_path, asked.path) if is_here else None
+        verdict = miss_rules.judge(
+            self._board.read(), asked, self._clock.monotonic(), has_manifest=is_here, has_path=entry is not None
+        )
+        if entry is not None and verdict is miss_rules.Verdict.FILL:
+            return self._filled(asked, entry)
+        if verdict is miss_rules.Verdict.ABSENT:
             return _said(404, *why_absent(found, asked))
-        if asked.is_hop:
-            return _said(503, "Lacking", "This station lacks the file as well.")
-        return self._filled(asked, entry)
+        return _said(*_WORDS[verdict])
 
-    def _united(self, found: volume.Volume, asked: Asked) -> local_server.LocalAnswer:
+    def _united(self, found: volume.Volume, asked: miss_rules.Asked) -> local_server.LocalAnswer:
         shown = self._board.read().shown_of(asked.source_id)
         place = unpinned.find_place(found, asked.source_id, asked.path, shown.generation) if shown else None
         if place is None:
@@ -144,14 +153,7 @@ class Misses:
             return local_server.LocalAnswer(200, {"X-Accel-Redirect": place.internal_path}, b"")
         return self._filled(dataclasses.replace(asked, generation=place.generation), place.entry)
 
-    def _without_generation(self, asked: Asked) -> local_server.LocalAnswer:
-        """A generation that the group still needs will come; one that nobody named any more was dropped."""
-        if asked.is_hop or is_expected(self._board.read(), asked):
-            return _said(503, "NotHere", "This station does not hold that generation yet.")
-        message = "That generation is no longer kept here, or never was: read the list of the source anew."
-        return _said(404, "Dropped", message)
-
-    def _filled(self, asked: Asked, entry: manifest.Entry) -> local_server.LocalAnswer:
+    def _filled(self, asked: miss_rules.Asked, entry: manifest.Entry) -> local_server.LocalAnswer:
         desired = self._board.read().desired
         holders = tuple(peer for peer in desired.peers if peer.addresses) if desired else ()
         quoted = urllib.parse.quote(asked.path)
@@ -192,17 +194,7 @@ class Misses:
         yield held
 
 
-def is_expected(snapshot: snapshots.Snapshot, asked: Asked) -> bool:
-    """Whether the group still speaks of a generation: visible, to be copied, or to be kept."""
-    told = snapshot.told_of(asked.source_id)
-    wanted = any(
-        one.generation == asked.generation for one in snapshot.orders.copies if one.source_id == asked.source_id
-    )
-    retained = snapshot.orders.retained.get(asked.source_id, frozenset())
-    return (told is not None and told.generation == asked.generation) or wanted or asked.generation in retained
-
-
-def why_absent(found: volume.Volume, asked: Asked) -> tuple[str, str]:
+def why_absent(found: volume.Volume, asked: miss_rules.Asked) -> tuple[str, str]:
     """Code and words for a path that is not in the generation: whether another one has it, or none."""
     for one in catalog.list_generations(found, asked.source_id):
         if one.generation == asked.generation:

@@ -128,7 +128,7 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
         link=link,
         doors=doors,
         apply=applies.Apply(state, board, doors, slow_steps.SlowSteps(state, board, slow)),
-        misses=misses.Misses(board, open_volume, peer_http),
+        misses=misses.Misses(board, open_volume, peer_http, clock),
         records=reader,
     )
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from stationmaster.host import local_server
 from stationmaster.mirror import failures, fileref, lookup, manifest
 from stationmaster.model import protocol
-from stationmaster.station import board, misses
+from stationmaster.station import board, miss_rules, misses
 from stationmaster.station import snapshot as snapshots
 from stationmaster.testing import crashing_files, mirror_bench, simulated_upstream
 from stationmaster.testing import simulated_repositories as repositories
@@ -72,7 +72,7 @@ def world(tmp_path: Path) -> World:
             shown=(make.visible(A, 2, generations[-1]),),
         )
     )
-    return World(bench, generations, sites, misses.Misses(shown, lambda: bench.volume, http))
+    return World(bench, generations, sites, misses.Misses(shown, lambda: bench.volume, http, bench.clock))
 
 
 def code(answer: local_server.LocalAnswer) -> tuple[int, str]:
@@ -235,9 +235,30 @@ def test_every_path_of_a_manifest_is_found_and_no_other(tmp_path: Path, paths: s
     assert (lookup.find_entry(tmp_path / "m", other) is not None) is (other in paths)
 
 
+NOW = make.NOW_AT
+AWAY = {
+    "cut off": snapshots.Contact(confirmed_at=NOW - 6.1),
+    "just started": snapshots.Contact(confirmed_at=None),
+    "out of rotation": snapshots.Contact(confirmed_at=NOW, is_in_rotation=False),
+    "deleted": snapshots.Contact(confirmed_at=NOW, is_gone=True),
+}
+
+
+def judged(world: snapshots.Snapshot, generation: str) -> miss_rules.Verdict:
+    asked = miss_rules.Asked(A, generation, "p", is_hop=False)
+    return miss_rules.judge(world, asked, NOW, has_manifest=False, has_path=False)
+
+
 def test_what_is_expected_is_what_the_hub_speaks_of() -> None:
     copy = protocol.Copy(source_id=A, generation="copied", holders=[])
     orders = snapshots.Orders(copies=(copy,), retained=snapshots.frozen_map({A: frozenset({"kept"})}))
     world = make.snapshot(orders=orders, told=(make.visible(A, 3, "visible"),))
-    for generation, is_expected in (("copied", True), ("kept", True), ("visible", True), ("other", False)):
-        assert misses.is_expected(world, misses.Asked(A, generation, "p", is_hop=False)) is is_expected
+    for generation in ("copied", "kept", "visible"):
+        assert judged(world, generation) is miss_rules.Verdict.NOT_HERE
+    assert judged(world, "other") is miss_rules.Verdict.DROPPED
+
+
+@pytest.mark.parametrize("contact", AWAY.values(), ids=AWAY)
+def test_who_is_not_counted_on_cannot_know_what_was_dropped(contact: snapshots.Contact) -> None:
+    """Its peers may have shown the generation since (found by the exploration)."""
+    assert judged(make.snapshot(contact=contact), "other") is miss_rules.Verdict.NOT_HERE
