@@ -101,3 +101,26 @@ def test_a_mistake_in_a_task_is_not_swallowed() -> None:
 
     with pytest.raises(KeyError), load.Load([load.Worker("w", (load.Task("a", wrong),))], clock.SystemClock()):
         time.sleep(0.05)
+
+
+def test_a_load_knows_what_was_begun_before_a_time_and_goes_on() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait() -> str:
+        begun.set()
+        go_on.wait(10)
+        return ""
+
+    system = clock.SystemClock()
+    workers = [load.Worker("slow", (load.Task("a", wait),), pause=0.2), load.Worker("late", (), delay=30.0)]
+    with load.Load(workers, system) as running:
+        assert begun.wait(10)
+        now = system.monotonic()
+        assert not running.is_done_with(now)
+        assert running.is_done_with(0.0)
+        go_on.set()
+        deadline = now + 10
+        while not running.is_done_with(now) and system.monotonic() < deadline:
+            time.sleep(0.01)
+        assert running.is_done_with(now)
+        assert running.count("a") >= 1
