@@ -231,6 +231,16 @@ def test_one_number_with_two_meanings_is_settled_by_a_new_one() -> None:
     assert decide(None, a, b).visible == visible(6, "g2")
 
 
+def test_a_hub_in_doubt_tells_nobody_to_leave_and_takes_nobody_back() -> None:
+    """R8: no exclusions. Two stations fell silent within one liveness period, of three: the hub suspects itself."""
+    lagging = station("a", "g2", stalled_seconds=999.0, behind_seconds=999.0, lagging_behind="g1")
+    left = station("b", "g1", excluded_seconds=30.0)
+    assert decide(visible(1, "g2"), lagging, left, is_settled=True).excluded == {"a"}
+    assert decide(visible(1, "g2"), lagging, left, is_settled=False).excluded == {"b"}
+    silent = [station(name, "g1", silent_seconds=12.0) for name in ("x", "y", "z")]
+    assert decide(visible(1, "g2"), lagging, left, *silent).excluded == {"b"}
+
+
 def test_a_fresh_or_deaf_hub_decides_nothing() -> None:
     assert decide(None, station("a", "g1"), is_settled=False).verdict is V.KEEP
     silent = [station(name, silent_seconds=12.0) for name in "bc"]
