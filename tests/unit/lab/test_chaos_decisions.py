@@ -47,7 +47,7 @@ def look(**changes: object) -> report.Look:
 
 
 def result(*operations: measure.Operation, **changes: object) -> report.StrikeResult:
-    kinds = (*failures.OPERATIONS, *failures.REQUESTS, report.CONTROL)
+    kinds = (*failures.OPERATIONS, *failures.REQUESTS, report.CONTROL, report.HUB_CONTROL)
     quiet = [measure.Operation(kind, start, start + 0.1) for kind in kinds for start in (1.0, 2.0, 3.0)]
     seen = look(**changes)
     background = report.background_of([*quiet, *operations], [seen.event])
@@ -85,6 +85,11 @@ def test_a_stall_that_the_machine_explains_is_only_marked() -> None:
     assert seen.violations == ()
     before = measure.Operation("GET http", 4.0, 4.3)
     assert result(slow, before).violations == ()
+    hub = measure.Operation(report.HUB_CONTROL, 11.0, 11.3)
+    assert result(slow, hub).violations != ()
+    tunnel = measure.Operation("GET through proxy", 11.0, 12.2)
+    assert result(tunnel, hub).violations == ()
+    assert result(tunnel, hub, is_hub=True).violations != ()
     # What was slow in quiet times on one port explains nothing on another.
     assert result(slow, measure.Operation("GET https", 4.0, 4.3)).violations != ()
 

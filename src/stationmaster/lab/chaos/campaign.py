@@ -16,6 +16,7 @@ from stationmaster.lab import (
     failures,
     lab,
     load,
+    machines,
     measure,
     probes,
     record,
@@ -97,7 +98,7 @@ class Campaign:
         world = self._stage.world
         assert world.balancer is not None  # noqa: S101  the stage has started it
         assert world.server is not None  # noqa: S101
-        workers = [*failures.instance_workers(world), *failures.probe_workers(world), _control(world)]
+        workers = [*failures.instance_workers(world), *failures.probe_workers(world), *_controls(world)]
         world.server.forget()
         watch = balancer_watch.BalancerWatch(world.balancer.socket, world.station_addresses(), self._time)
         upstream = churn.Churn(world, random.Random(self._orders.seed))
@@ -154,6 +155,7 @@ class Campaign:
             repeated=self._repeated() - repeated,
             unbounded=fault.unbounded,
             is_balancer=fault.is_balancer,
+            is_hub=fault.is_hub,
         )
         self._looks.append((strike, look))
 
@@ -206,7 +208,11 @@ class Campaign:
         return files
 
 
-def _control(world: World) -> load.Worker:
-    """GETs of the operator from upstream's server, to which nothing is done."""
-    target = probes.Target(world.lab["up"].address, "up.lab", 80, "/rpm/repodata/repomd.xml")
-    return load.Worker(report.CONTROL, (probes.task(report.CONTROL, world.desk.at, target),), pause=0.1)
+def _controls(world: World) -> list[load.Worker]:
+    """GETs of the operator, past balancers and stations: from upstream's server, and from the hub."""
+    assert world.hub is not None  # noqa: S101
+    ops, hub = world.desk.at, world.hub
+    up = probes.Target(world.lab["up"].address, "up.lab", 80, "/rpm/repodata/repomd.xml")
+    health = probes.Target(hub.on.address, machines.HUB_NAME, machines.HUB_PORT, "/stationmaster/v1/health")
+    tasks = (probes.task(report.CONTROL, ops, up), probes.task(report.HUB_CONTROL, ops, health, hub.ca))
+    return [load.Worker(task.kind, (task,), pause=0.1) for task in tasks]

@@ -26,7 +26,7 @@ class Fault:
 
     ``unbounded``: kinds that the bound says nothing of. ``is_balancer``: who was with the lost node comes again.
     ``takes_copies``: stations that cannot reach their peers take from upstream what they would take from these.
-    ``needs_database``: it takes a hub on PostgreSQL.
+    ``is_hub``: how fast the hub answers is no excuse. ``needs_database``: it takes a hub on PostgreSQL.
     """
 
     about: str
@@ -37,6 +37,7 @@ class Fault:
     unbounded: frozenset[str] = frozenset()
     is_balancer: bool = False
     takes_copies: bool = False
+    is_hub: bool = False
     needs_database: bool = False
 
 
@@ -77,7 +78,21 @@ def _balancers() -> dict[str, Fault]:
     }
 
 
-_HUB_AWAY = frozenset({_TUNNEL})
+def _hubs() -> dict[str, Fault]:
+    tunnels = frozenset({_TUNNEL})
+    kill, freeze, lose = strikes.kill_hub, strikes.freeze_hub, strikes.kill_database
+    every, one, base = ("all",), stages.HUBS, functools.partial(Fault, bound=FROZEN, is_hub=True)
+    shared = functools.partial(base, needs_database=True)
+    return {
+        "hub-killed": base("SIGKILL to all hubs", every, kill, excused=tunnels),
+        "hub-frozen": base("SIGSTOP to all hubs", every, freeze, excused=tunnels | {"agent"}),
+        "replica-killed": shared("SIGKILL to one of two hubs", one, kill),
+        # A tunnel that is open to it hangs until the client gives up.
+        "replica-frozen": shared("SIGSTOP to one of two hubs", one, freeze, excused=tunnels),
+        "database-killed": shared("SIGKILL to PostgreSQL", ("db",), lose, excused=tunnels),
+    }
+
+
 _EVERY = stages.STATIONS
 TABLE: Mapping[str, Fault] = {
     "station-killed": Fault("SIGKILL to the whole station", _EVERY, strikes.kill_station, KILLED),
@@ -103,13 +118,7 @@ TABLE: Mapping[str, Fault] = {
     # GlusterFS itself stalls for its ping-timeout, whoever uses it.
     "storage-frozen": Fault("SIGSTOP to a storage server", ("ga", "gb"), strikes.freeze_host),
     "storage-killed": Fault("SIGKILL to a storage server", stages.SERVERS, strikes.kill_server),
-    "hub-killed": Fault("SIGKILL to all hubs", ("all",), strikes.kill_hub, FROZEN, _HUB_AWAY),
-    "hub-frozen": Fault("SIGSTOP to all hubs", ("all",), strikes.freeze_hub, FROZEN, _HUB_AWAY | {"agent"}),
-    "replica-killed": Fault("SIGKILL to one of two hubs", stages.HUBS, strikes.kill_hub, FROZEN, needs_database=True),
-    "replica-frozen": Fault("SIGSTOP to one of two hubs", stages.HUBS, strikes.freeze_hub, FROZEN, needs_database=True),
-    "database-killed": Fault(
-        "SIGKILL to PostgreSQL", ("db",), strikes.kill_database, FROZEN, _HUB_AWAY, needs_database=True
-    ),
+    **_hubs(),
 }
 # What `make test` draws one of each from.
 FAMILIES: Mapping[str, tuple[str, ...]] = {

@@ -11,15 +11,15 @@ from stationmaster.lab import failures, measure
 
 HTTP, HTTPS, PROXY = failures.REQUESTS
 PORTS = {"http": HTTP, "https": HTTPS, "proxy": PROXY}
-# Asked of a server that nothing is done to, beside the others: what is slow there is the machine.
-CONTROL = "GET elsewhere"
+# Asked beside the others, past balancers and stations: what is slow there is the machine, or the hub behind a tunnel.
+CONTROL, HUB_CONTROL = "GET elsewhere", "GET from the hub"
 # Where the design has no bound, and a machine could be busy.
 INTOLERABLE_STALL_SECONDS = 5.0
 MOST_COPIES = 1.05
 
 
 class PortResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
-    """GETs on one port. ``noise``: what the machine alone may have added to a stall.
+    """GETs on one port. ``noise``: what the machine, and for tunnels the hub, may have added to a stall.
 
     ``stall``: how much longer the slowest took than is usual; at a balancer's loss also the longest time in which
     nobody who began anew was served.
@@ -109,6 +109,7 @@ class Look(msgspec.Struct, frozen=True):
     repeated: int = 0
     unbounded: frozenset[str] = frozenset()
     is_balancer: bool = False
+    is_hub: bool = False
 
 
 class Background(msgspec.Struct, frozen=True):
@@ -135,13 +136,15 @@ def result_of(
         return measure.effect_of(event, [one for one in of if one.kind in kinds], background.typical, until=until)
 
     machines, elsewhere = effect(*failures.OPERATIONS), effect(CONTROL).longest_stall
+    hub = 0.0 if look.is_hub else effect(HUB_CONTROL).longest_stall
     ports = {}
     for port, kind in PORTS.items():
         all_of_them, stall = effect(kind, of=operations), effect(kind).longest_stall
         if look.is_balancer:
             gap = measure.longest_gap(event, [one for one in counted if one.kind == kind], until=until)
             stall = max(stall, gap)
-        noise = round(elsewhere + background.stalls.get(kind, 0.0), 2)
+        beside = max(elsewhere, hub) if kind == PROXY else elsewhere
+        noise = round(beside + background.stalls.get(kind, 0.0), 2)
         ports[port] = PortResult(done=all_of_them.done, failed=all_of_them.failed, stall=round(stall, 2), noise=noise)
     failed = effect(*({*failures.OPERATIONS, HTTP, HTTPS} - look.excused)).failures
     return StrikeResult(
