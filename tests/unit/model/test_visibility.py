@@ -232,13 +232,14 @@ def test_one_number_with_two_meanings_is_settled_by_a_new_one() -> None:
 
 
 def test_a_hub_in_doubt_tells_nobody_to_leave_and_takes_nobody_back() -> None:
-    """R8: no exclusions. Two stations fell silent within one liveness period, of three: the hub suspects itself."""
-    lagging = station("a", "g2", stalled_seconds=999.0, behind_seconds=999.0, lagging_behind="g1")
-    left = station("b", "g1", excluded_seconds=30.0)
-    assert decide(visible(1, "g2"), lagging, left, is_settled=True).excluded == {"a"}
-    assert decide(visible(1, "g2"), lagging, left, is_settled=False).excluded == {"b"}
+    """R8: no exclusions. R9: three of five fell silent within one liveness period, so the hub suspects itself."""
+    lagging = station("a", "g1", stalled_seconds=999.0, behind_seconds=999.0, lagging_behind="g2")
+    left = station("b", "g1", "g2", excluded_seconds=30.0)
+    shown = visible(1, "g1")
+    assert decide(shown, lagging, left, candidate="g2").excluded == {"a"}
+    assert decide(shown, lagging, left, candidate="g2", is_settled=False).excluded == {"b"}
     silent = [station(name, "g1", silent_seconds=12.0) for name in ("x", "y", "z")]
-    assert decide(visible(1, "g2"), lagging, left, *silent).excluded == {"b"}
+    assert decide(shown, lagging, left, *silent, candidate="g2").excluded == {"b"}
 
 
 def test_a_fresh_or_deaf_hub_decides_nothing() -> None:
