@@ -8,10 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stationmaster.host import clock as clocks
-from stationmaster.mirror import catalog, failures, fileref, manifest
+from stationmaster.mirror import catalog, failures, fileref, manifest, places
 from stationmaster.mirror import volume as volumes
-
-_METADATA = fileref.Kind.METADATA.value
 
 
 class Problem(enum.StrEnum):
@@ -77,23 +75,16 @@ class _Check:
         if catalog.find_header(self._volume, source, generation) is None:
             yield Finding(source, generation, "manifest.jsonl", Problem.MANIFEST, "a manifest and its roots", "none")
             return
+        where = places.places_of(self._volume, source, generation)
         try:
             for entry in manifest.read_entries(self._volume.manifest(source, generation)):
                 self.files += 1
-                wrong = self._entry(entry, self._place(source, generation, entry))
+                # Former generations of the engine alone are only in the pool.
+                wrong = self._entry(entry, where.of(entry) or self._volume.pool_path("sha256", entry.d))
                 if wrong is not None:
                     yield Finding(source, generation, entry.p, *wrong)
         except failures.ManifestDamagedError as exc:
             yield Finding(source, generation, "manifest.jsonl", Problem.MANIFEST, "JSON lines", exc.message)
-
-    def _place(self, source: str, generation: str, entry: manifest.Entry) -> Path:
-        """Where clients get the path; former generations of the engine alone are only in the pool."""
-        own = self._volume.tree(source, generation) / entry.p
-        if entry.k == _METADATA or own.exists():
-            return own
-        if catalog.published_generation(self._volume, source) in (None, generation):
-            return self._volume.published(source) / entry.p
-        return self._volume.pool_path("sha256", entry.d)
 
     def _entry(self, entry: manifest.Entry, path: Path) -> tuple[Problem, str, str] | None:
         try:

@@ -35,6 +35,7 @@ IMPACTS = {
     "VolumeReadOnly": _STALE,
     "VolumeFull": _STALE,
     "VolumeDamaged": "What cannot be read is missing here: peers fill it for clients while they have it.",
+    "FilesLost": "Clients get them from peers meanwhile; it gets work only when no other station is ready.",
     "VolumeUnusable": _NO_WORK,
     "VolumeNearlyFull": "Syncs that do not fit are refused; the last good generation stays.",
     "VolumeSilent": _NO_WORK,

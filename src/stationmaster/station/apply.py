@@ -6,7 +6,7 @@ import dataclasses
 import functools
 
 from stationmaster.host import files as host_files
-from stationmaster.station import background, engine_keeper, memory, slow_steps, steps, sync
+from stationmaster.station import background, engine_keeper, memory, mending, slow_steps, steps, sync
 from stationmaster.station import board as boards
 from stationmaster.station import config as configs
 from stationmaster.station import snapshot as snapshots
@@ -22,6 +22,7 @@ class Doors:
     nginx: engine_keeper.EngineKeeper[site_spec.NginxSpec]
     squid: engine_keeper.EngineKeeper[site_spec.SquidSpec]
     syncs: sync.Syncs
+    mending: mending.Mending
     work: background.Background
     volume_work: background.Background
 
@@ -56,6 +57,8 @@ class Apply:
                 self._doors.syncs.start(step)
             case steps.StartCopy():
                 self._doors.syncs.start_copy(step)
+            case steps.Mend() | steps.CheckHoldings():
+                self._doors.mending.start(step)
 
     def _keep(self, step: steps.KeepDesired | steps.KeepVisible | steps.KeepTokens | steps.KeepRecord) -> None:
         if isinstance(step, steps.KeepDesired):

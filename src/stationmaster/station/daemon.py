@@ -74,6 +74,7 @@ class Daemon:
             self._stop.set()
             self._heartbeat.wake()
             parts.doors.syncs.close()
+            parts.doors.mending.close()
             parts.doors.work.close()
             parts.doors.volume_work.close()
             for thread in threads:

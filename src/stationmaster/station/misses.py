@@ -28,7 +28,7 @@ from stationmaster.host import local_server
 from stationmaster.mirror import catalog, exchange, failures, lookup, manifest, volume
 from stationmaster.model import errors
 from stationmaster.station import board as boards
-from stationmaster.station import miss_rules, peers, unpinned
+from stationmaster.station import lost_files, miss_rules, peers, unpinned
 
 _log = logging.getLogger(__name__)
 FILL, LACK, UNION = "/fill/", "/lack/", "/union/"
@@ -138,6 +138,8 @@ class Misses:
         verdict = miss_rules.judge(
             self._board.read(), asked, self._clock.monotonic(), has_manifest=is_here, has_path=entry is not None
         )
+        if entry is not None:
+            self._suspect(asked.source_id, asked.generation)
         if entry is not None and verdict is miss_rules.Verdict.FILL:
             return self._filled(asked, entry)
         if verdict is miss_rules.Verdict.ABSENT:
@@ -151,7 +153,12 @@ class Misses:
             return _said(404, "NeverExisted", f"{asked.path} is nothing that a client of the unpinned tree may have.")
         if place.is_here:
             return local_server.LocalAnswer(200, {"X-Accel-Redirect": place.internal_path}, b"")
+        self._suspect(asked.source_id, place.generation)
         return self._filled(dataclasses.replace(asked, generation=place.generation), place.entry)
+
+    def _suspect(self, source_id: str, generation: str) -> None:
+        """What nginx did not find may be lost, and is then mended beside this."""
+        self._board.change(lambda present: lost_files.suspected(present, source_id, generation))
 
     def _filled(self, asked: miss_rules.Asked, entry: manifest.Entry) -> local_server.LocalAnswer:
         desired = self._board.read().desired

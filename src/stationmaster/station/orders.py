@@ -54,16 +54,16 @@ def is_still_allowed(orders: snapshots.Orders, source_id: str, token: int, now_a
 
 def may_sync(snapshot: snapshots.Snapshot, source_id: str, token: int, now_at: float) -> bool:
     """Whether a sync from the upstream may go on."""
-    return is_still_allowed(snapshot.orders, source_id, token, now_at) and _may_write(snapshot)
+    return is_still_allowed(snapshot.orders, source_id, token, now_at) and may_write(snapshot)
 
 
 def may_copy(snapshot: snapshots.Snapshot, source_id: str, generation: str) -> bool:
     """Whether a copy from peers may go on: while the hub wants it."""
     is_wanted = any(one.source_id == source_id and one.generation == generation for one in snapshot.orders.copies)
-    return is_wanted and _may_write(snapshot)
+    return is_wanted and may_write(snapshot)
 
 
-def _may_write(snapshot: snapshots.Snapshot) -> bool:
+def may_write(snapshot: snapshots.Snapshot) -> bool:
     """R10, and not on into a volume that fills: a stop leaves less behind than what is refused in the middle."""
     is_refused = snapshot.volume is not None and snapshot.volume.write_problem is not None
     return snapshot.orders.volume_problem is None and not is_refused

@@ -46,6 +46,8 @@ def plan(snapshot: snapshots.Snapshot, host: specs.SiteHost, resolved: specs.Res
         found += sources.plan_source(snapshot, source, now)
     if now.at >= snapshot.clean_at and sources.may_clean(snapshot, desired, now):
         found.append(steps.Clean(desired.retention_seconds))
+    if now.at >= snapshot.check_at and snapshot.volume is not None and snapshot.volume.problem is None:
+        found.append(steps.CheckHoldings())
     if desired.is_auto_config_enabled and snapshot.setup_done != setup_digest(desired):
         found.append(steps.RunSetup(setup_digest(desired)))
     return Plan(tuple(found), engines.problems, engines.is_applied)

@@ -12,7 +12,7 @@ import datetime
 from collections.abc import Iterator
 
 from stationmaster.model import protocol
-from stationmaster.station import certificates
+from stationmaster.station import certificates, lost_files
 from stationmaster.station import snapshot as snapshots
 
 ENGINE_SILENT_SECONDS = 3.0
@@ -135,17 +135,26 @@ def _visible_findings(snapshot: snapshots.Snapshot, desired: protocol.StationDes
     wanted = [one for one in snapshot.told if any(one.source_id == source.source_id for source in desired.sources)]
     names = {source.source_id: source.title for source in desired.sources}
     served = 0
-    behind, unproved = [], []
+    behind: list[str] = []
+    unproved: list[str] = []
+    lost: list[str] = []
     for told in wanted:
         shown = snapshot.shown_of(told.source_id)
         if shown is not None and snapshot.can_fetch(shown.source_id, shown.generation):
             served += 1
             if shown.number >= told.number:
                 continue
+        elif shown is not None and (loss := lost_files.told(snapshot, shown)) is not None:
+            served += 1  # all but those; peers fill them
+            lost.append(f"{names[told.source_id]}: {loss.message}")
+            if shown.number >= told.number:
+                continue
         elif shown is not None and _is_unproved(snapshot, shown):
             unproved.append(names[told.source_id])
             continue
         behind.append(names[told.source_id])
+    for message in sorted(lost):
+        yield protocol.Readiness.LAST_RESORT, lost_files.LOST, message
     if unproved:
         kind = protocol.Readiness.LAST_RESORT if served else protocol.Readiness.NO
         yield kind, "Unproved", f"This station is checking what it holds of {', '.join(sorted(unproved))}."

@@ -200,6 +200,16 @@ class FetchView:
 
 
 @dataclasses.dataclass(frozen=True)
+class LossView:
+    """Files of a generation that are not on the volume: ``count`` of them, or suspected and not yet looked for."""
+
+    is_suspected: bool = False
+    count: int = 0
+    failures: int = 0
+    retry_at: float = float("-inf")
+
+
+@dataclasses.dataclass(frozen=True)
 class SyncView:
     """The sync of one source: what runs or waits, how the last one ended, and when to try a failed one again.
 
@@ -261,6 +271,8 @@ class Snapshot:
     syncs: Mapping[str, SyncView] = dataclasses.field(default_factory=frozen_map)
     keys: Mapping[str, KeysView] = dataclasses.field(default_factory=frozen_map)
     clean_at: float = float("inf")
+    losses: Mapping[tuple[str, str], LossView] = dataclasses.field(default_factory=frozen_map)
+    check_at: float = float("inf")
     setup_done: str = ""
     setup_problem: protocol.Problem | None = None
     can_read_records: bool = False

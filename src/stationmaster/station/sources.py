@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stationmaster.model import protocol
-from stationmaster.station import orders, source_keys, steps
+from stationmaster.station import lost_files, orders, source_keys, steps
 from stationmaster.station import snapshot as snapshots
 
 MOST_SKEW_SECONDS = 300.0
@@ -26,10 +26,12 @@ def plan_source(
     for one in volume.held.get(source.source_id, ()):
         proof = snapshot.fetch.get((source.source_id, one.generation))
         is_due = proof is None or (not proof.is_fetchable and now.at >= proof.retry_at)
-        if is_due and snapshot.nginx.is_answering:
+        is_lossy = lost_files.loss_of(snapshot, source.source_id, one.generation).count
+        if is_due and snapshot.nginx.is_answering and not is_lossy:
             yield steps.ProbeFetchable(source.source_id, one.generation)
     if volume.write_problem is not None or source.source_id in volume.unreadable or not _is_free(snapshot, source):
         return
+    yield from lost_files.due(snapshot, source, now)[:1]
     copy = next_copy(snapshot, source)
     if copy is not None and now.at >= _sync_of(snapshot, source).copy_retry_at:
         yield copy

@@ -143,6 +143,19 @@ class Clean:
 
 
 @dataclasses.dataclass(frozen=True)
+class Mend:
+    """Look what a generation lost on this volume, and fetch it again, from peers first."""
+
+    source: protocol.MirrorSource
+    generation: str
+
+
+@dataclasses.dataclass(frozen=True)
+class CheckHoldings:
+    """Look at every file of every generation held here, slowly."""
+
+
+@dataclasses.dataclass(frozen=True)
 class RunSetup:
     """Open the firewall and label the ports of this host (``is_auto_config_enabled``)."""
 
@@ -167,6 +180,8 @@ Step = (
     | KeepTokens
     | ProbeFetchable
     | Clean
+    | Mend
+    | CheckHoldings
     | RunSetup
 )
 

@@ -31,7 +31,7 @@ _FIRST_COPY_PAUSE_SECONDS = 1.0
 _LONGEST_COPY_PAUSE_SECONDS = 30.0
 # The hub has one station write a source to a volume. Another's record that is not renewed for so long is of one that is
 # gone or frozen; one that wakes finds itself overtaken before it publishes, and its files are its own (R1).
-_LAPSE_SECONDS = 12.0
+LAPSE_SECONDS = 12.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Syncs:
             stop=permission,
             publish_alone=False,
             expected_generation=expected,
-            policy=outcome.SyncPolicy(token=token, lapse_seconds=_LAPSE_SECONDS),
+            policy=outcome.SyncPolicy(token=token, lapse_seconds=LAPSE_SECONDS),
         )
 
     def _engine_source(self, source: protocol.MirrorSource, *, url: str | None = None) -> mirror_source.Source:

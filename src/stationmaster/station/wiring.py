@@ -24,6 +24,7 @@ from stationmaster.station import (
     engine_keeper,
     hub_link,
     memory,
+    mending,
     misses,
     observe,
     peers,
@@ -90,6 +91,7 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
             clean_at=clock.monotonic() + volume_steps.FIRST_CLEAN_SECONDS,
         )
     )
+    board.update(check_at=clock.monotonic() + mending.FIRST_CHECK_SECONDS)
     names = station_names.Names(network.resolve, clock, kept.names())
     host = site_host(state, config, monitors)
     link = hub_link.HubLink(config, state, clock)
@@ -255,6 +257,7 @@ def _quick_doors(
         nginx=engine_keeper.EngineKeeper("nginx", lambda spec: program.NginxSite(spec, engines), board, clock),
         squid=engine_keeper.EngineKeeper("squid", lambda spec: program.SquidSite(spec, engines), board, clock),
         syncs=sync.Syncs(board, kept, sync_doors, config.sync_threads, stop),
+        mending=mending.Mending(board, kept, sync_doors, stop),
         work=background.Background("step", _STEP_THREADS),
         volume_work=background.Background("volume-step", _STEP_THREADS),
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import threading
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import exchange, fetch, inspection, repair, retry
+from stationmaster.mirror import catalog, exchange, fetch, inspection, losses, manifest, repair, retry
 from stationmaster.testing import crashing_files, mirror_bench, simulated_upstream
 from stationmaster.testing import simulated_repositories as repositories
 
@@ -29,12 +30,16 @@ def check(bench: mirror_bench.Bench) -> inspection.Report:
     return inspection.verify(bench.volume, bench.clock)
 
 
-def mend(bench: mirror_bench.Bench, files: host_files.Files | None = None) -> list[repair.Repair]:
+def mend(
+    bench: mirror_bench.Bench,
+    files: host_files.Files | None = None,
+    findings: list[inspection.Finding] | None = None,
+) -> list[repair.Repair]:
     http = simulated_upstream.MemoryHttp({mirror_bench.BASE: bench.site}, wait=bench.clock.sleep)
     files = files or crashing_files.CrashingFiles()
     policy = exchange.FetchPolicy(retry=retry.RetryPolicy(attempts=1))
     fetcher = fetch.Fetcher(files, http, bench.clock, jitter=random.Random(1), stop=threading.Event(), policy=policy)
-    return repair.Repairer(files, bench.volume, fetcher).repair(check(bench).findings)
+    return repair.Repairer(files, bench.volume, fetcher).repair(findings or check(bench).findings)
 
 
 def rot(path: Path) -> None:
@@ -91,3 +96,56 @@ def test_a_damaged_manifest_is_left_to_the_next_sync(held: mirror_bench.Bench) -
     assert "next sync" in only.problem
     assert held.sync().error is None
     assert check(held).is_whole
+
+
+def test_what_only_the_pool_lost_costs_no_request(held: mirror_bench.Bench) -> None:
+    shown = held.volume.published("src") / "p/0.rpm"
+    digest = hashlib.sha256(shown.read_bytes()).hexdigest()
+    pooled = held.volume.pool_path("sha256", digest)
+    pooled.unlink()
+    entry = next(one for one in entries(held) if one.p == "p/0.rpm")
+    finding = inspection.Finding("src", generation_of(held), entry.p, inspection.Problem.MISSING, entry.d, "nothing")
+    assert [one.problem for one in mend(held, findings=[finding])] == [""]
+    assert pooled.stat().st_ino == shown.stat().st_ino
+    assert held.site.log == []
+
+
+def test_a_lost_overlay_comes_back_to_its_own_tree(make: Make) -> None:
+    """A path with two contents: in the site lies the one of the other generation, which must keep it."""
+    bench = make(simulated_upstream.Site(repositories.rpm_repository(PACKAGES)))
+    former = bench.sync(publish_alone=False).generation or ""
+    bench.site.files = repositories.rpm_repository({**PACKAGES, "p/0.rpm": b"other"}, timestamp=1_700_000_100)
+    present = bench.sync(publish_alone=False).generation or ""
+    overlay = bench.volume.tree("src", present) / "p/0.rpm"
+    assert overlay.read_bytes() == b"other"
+    overlay.unlink()
+    assert [one.path for one in losses.find_losses(bench.volume, "src", present)] == ["p/0.rpm"]
+    assert losses.find_losses(bench.volume, "src", former) == []
+    assert [one.problem for one in mend(bench)] == [""]
+    assert overlay.read_bytes() == b"other"
+    assert (bench.volume.published("src") / "p/0.rpm").read_bytes() == PACKAGES["p/0.rpm"]
+    assert check(bench).is_whole
+
+
+@pytest.mark.parametrize("damage", ["missing", "cut", "rotten metadata"])
+def test_a_quick_look_finds_what_clients_would(held: mirror_bench.Bench, damage: str) -> None:
+    assert losses.find_losses(held.volume, "src", generation_of(held)) == []
+    shown = held.volume.published("src")
+    path = next(path for path in held.site.files if "primary" in path) if damage == "rotten metadata" else "p/1.rpm"
+    if damage == "missing":
+        (shown / path).unlink()
+    elif damage == "cut":
+        (shown / path).write_bytes(b"cut")
+    else:
+        rot(shown / path)
+    assert [one.path for one in losses.find_losses(held.volume, "src", generation_of(held))] == [path]
+    assert losses.find_losses(held.volume, "src", "f" * 32) == []
+
+
+def generation_of(bench: mirror_bench.Bench) -> str:
+    (only,) = catalog.list_generations(bench.volume, "src")
+    return only.generation
+
+
+def entries(bench: mirror_bench.Bench) -> list[manifest.Entry]:
+    return list(manifest.read_entries(bench.volume.manifest("src", generation_of(bench))))

@@ -37,6 +37,7 @@ class World:
     generations: list[str]
     sites: dict[str, simulated_upstream.Site]
     misses: misses.Misses
+    present: board.Board
 
     def ask(self, path: str, *, generation: str = "", kind: str = misses.FILL) -> local_server.LocalAnswer:
         return self.misses.answer(f"{kind}{A}/{generation or self.generations[-1]}/{path}")
@@ -72,7 +73,7 @@ def world(tmp_path: Path) -> World:
             shown=(make.visible(A, 2, generations[-1]),),
         )
     )
-    return World(bench, generations, sites, misses.Misses(shown, lambda: bench.volume, http, bench.clock))
+    return World(bench, generations, sites, misses.Misses(shown, lambda: bench.volume, http, bench.clock), shown)
 
 
 def code(answer: local_server.LocalAnswer) -> tuple[int, str]:
@@ -150,6 +151,15 @@ def test_a_lost_file_is_filled_from_the_first_peer_that_has_it(world: World, pat
     assert code(answer) == (200, "Filled")
     assert int(answer.headers["Content-Length"]) == len(PACKAGES[path])
     assert read(answer) == PACKAGES[path]
+
+
+@pytest.mark.parametrize("kind", [misses.FILL, misses.LACK])
+def test_what_nginx_did_not_find_is_looked_for(world: World, kind: str) -> None:
+    """Mended beside it (``mending``); what no manifest has is no loss."""
+    world.ask("Packages/never.rpm", kind=kind)
+    assert world.present.read().losses == {}
+    world.ask("Packages/c++-1.0~a.rpm", kind=kind)
+    assert {key for key, view in world.present.read().losses.items() if view.is_suspected} == {(A, world.generations[-1])}
 
 
 def test_a_small_file_is_checked_before_its_first_byte(world: World) -> None:
