@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from stationmaster.agent import facts, inventory, pins, state
-from stationmaster.agent.package_managers import apt, base, dnf, rpm, zypper
+from stationmaster.agent.package_managers import apt_output, base, dnf, rpm, zypper
 from stationmaster.agent.steps import outcome
 from stationmaster.host.programs import Completed
 from stationmaster.model import errors
@@ -51,7 +51,7 @@ def test_updates_by_dnf_are_joined_with_what_is_installed() -> None:
 def test_installed_debs_are_those_whose_status_says_so(tmp_path: Path) -> None:
     (tmp_path / "libc6:amd64.list").write_text("")
     text = "libc6\t2.36-9\tamd64\tinstalled\ngone\t1\tall\tconfig-files\nbash\t5\tamd64\tinstalled\n"
-    found = apt.parse_installed(text, tmp_path)
+    found = apt_output.parse_installed(text, tmp_path)
     assert [(one.name, one.time_installed is not None) for one in found] == [("bash", False), ("libc6", True)]
 
 
@@ -61,10 +61,44 @@ def test_updates_by_apt_are_replacements_only() -> None:
         "Inst libfoo:i386 [1.0] (1.1 lab:lab [i386]) []\n"
         "Inst brand-new (1.0 Debian:12/stable [all])\nConf libc6 (2.36-10 Debian:12/stable [amd64])\n"
     )
-    assert [(one.name, one.version, one.available_version, one.architecture) for one in apt.parse_upgrades(text)] == [
+    assert [
+        (one.name, one.version, one.available_version, one.architecture) for one in apt_output.parse_upgrades(text)
+    ] == [
         ("libc6", "2.36-9", "2.36-10", "amd64"),
         ("libfoo", "1.0", "1.1", "i386"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("releases", "expected"),
+    [
+        ("Debian-Security:12/stable-security", True),
+        ("Debian:12.5/stable, Debian-Security:12/stable-security", True),
+        ("Ubuntu:24.04/noble-updates, Ubuntu:24.04/noble-security", True),
+        ("Debian-Security:12", True),
+        ("Own:stable-security", True),
+        ("Own:stable", False),
+        ("Debian:12.5/stable", False),
+        ("Ubuntu:24.04/noble-updates", False),
+        ("Security tools:1/stable", False),
+        ("", False),
+    ],
+)
+def test_a_security_suite_is_known_by_its_name_or_label(releases: str, expected: bool) -> None:
+    assert apt_output.is_security(releases) is expected
+    line = f"Inst libc6 [2.36-9] (2.36-10 {releases} [amd64])"
+    assert [one.name for one in apt_output.parse_security_upgrades(line)] == (["libc6"] if expected else [])
+
+
+def test_security_suites_among_those_that_apt_has() -> None:
+    text = (
+        "Package files:\n 100 /var/lib/dpkg/status\n     release a=now\n"
+        " 500 mirror+file:/etc/x.list stable/main amd64 Packages\n"
+        "     release v=12.5,o=Debian,a=stable,n=bookworm,l=Debian,c=main,b=amd64\n     origin x\n"
+    )
+    assert not apt_output.has_security_suite(text)
+    assert apt_output.has_security_suite(text.replace("a=stable", "a=stable-security"))
+    assert apt_output.has_security_suite(text.replace("l=Debian,", "l=Debian-Security,"))
 
 
 def test_the_source_of_a_candidate_is_read_from_apts_policy() -> None:
@@ -89,7 +123,7 @@ removed:
      1 -1
         100 /var/lib/dpkg/status
 """
-    assert apt.parse_policy(text) == {"libc6": "private.updates.1", "bash": ""}
+    assert apt_output.parse_policy(text) == {"libc6": "private.updates.1", "bash": ""}
 
 
 def test_updates_by_zypper() -> None:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import datetime
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from stationmaster.agent import repositories
-from stationmaster.agent.package_managers import base
+from stationmaster.agent.package_managers import apt_output, base
 from stationmaster.host import files, programs
 from stationmaster.model import errors
 from stationmaster.model.protocol import Package, PackageManager, Problem
@@ -17,8 +15,6 @@ LISTS = f"{repositories.WORK_DIRECTORY}/apt-lists"
 # apt leaves a copy of an inline key behind now and then; here, and not in /tmp, it can be cleared away.
 TEMPORARY = f"{repositories.WORK_DIRECTORY}/temporary"
 _QUERY = r"${Package}\t${Version}\t${Architecture}\t${db:Status-Status}\n"
-_UPGRADE = re.compile(r"Inst (\S+?)(?::\w+)? \[([^\]]+)\] \((\S+) .*\[(\w+)\]\)")
-_PINNED = re.compile(re.escape(repositories.PINNED_DIRECTORY) + r"/(.+)\.list ")
 _BAD_LINE = re.compile(r"(E: |dpkg: error|dpkg-deb: error|W: Failed to fetch)")
 _INSTALL_ROOT = (
     "etc/apt/preferences.d",
@@ -70,16 +66,35 @@ class Apt:
         return self._refuse_unknown(wanted) or self._apt_get("install", *wanted)
 
     def update(self, names: Sequence[str], category: base.Category) -> programs.Completed:
-        """Update these, or all that can be without removing anything."""
+        """Update these, or all that can be without removing anything; of the categories apt knows security alone."""
+        if category is base.Category.SECURITY:
+            return self._update_security()
         if category is not base.Category.ALL:
             raise errors.CallerError(
                 f"apt's repositories do not say which updates are {category.value} updates.",
-                hint="Order an update of all packages, or name the packages.",
+                hint="Order an update of all packages or of security updates, or name the packages.",
                 code="NotSupported",
             )
         if not names:
             return self._apt_get("upgrade", "--with-new-pkgs")
         return self._apt_get("install", "--only-upgrade", *base.require_names(names))
+
+    def _update_security(self) -> programs.Completed:
+        """Update what a security suite has the newest version of, to that version, and nothing else."""
+        releases = self._runner.run(["apt-cache", *self._options(), "policy"])
+        if not apt_output.has_security_suite(releases.require_success("Asking apt for its suites").stdout):
+            raise errors.CallerError(
+                "None of this instance's sources is a security suite, so nothing says what a security update is.",
+                hint="Attach the source of the suite whose name ends in -security, or order an update of all packages.",
+                code="NotSupported",
+            )
+        said = self._apt_get("upgrade", "--with-new-pkgs", "--simulate")
+        found = apt_output.parse_security_upgrades(said.stdout) if said.is_success else []
+        if not found:
+            return said
+        qualified = (one.name if one.architecture == "all" else f"{one.name}:{one.architecture}" for one in found)
+        chosen = [f"{name}={one.available_version}" for name, one in zip(qualified, found, strict=True)]
+        return self._apt_get("install", "--only-upgrade", *chosen)
 
     def remove(self, names: Sequence[str]) -> programs.Completed:
         """Remove; configuration files stay, as apt has it."""
@@ -101,14 +116,14 @@ class Apt:
         answer = self._runner.run(["dpkg-query", *admin, "--show", f"--showformat={_QUERY}"])
         if not answer.is_success and "no packages found" not in answer.stderr.lower():
             answer.require_success("Listing installed packages")
-        return parse_installed(answer.stdout, self.target.outside("var/lib/dpkg/info"))
+        return apt_output.parse_installed(answer.stdout, self.target.outside("var/lib/dpkg/info"))
 
     def updatable(self) -> list[Package]:
         """A simulated upgrade: what `update` of all would change."""
         if not self._source_of:
             return []
         said = self._apt_get("upgrade", "--with-new-pkgs", "--simulate").require_success("Listing updates")
-        found = parse_upgrades(said.stdout)
+        found = apt_output.parse_upgrades(said.stdout)
         names = [package.name for package in found]
         sources: dict[str, str] = {}
         for start in range(0, len(names), _CHUNK):
@@ -141,7 +156,7 @@ class Apt:
 
     def _policy(self, names: Sequence[str]) -> dict[str, str]:
         said = self._runner.run(["apt-cache", *self._options(), "policy", *base.require_names(names)])
-        return parse_policy(said.stdout)
+        return apt_output.parse_policy(said.stdout)
 
     def _apt_get(self, command: str, *arguments: str) -> programs.Completed:
         options = [
@@ -181,47 +196,3 @@ class Apt:
         for name, value in settings.items():
             options += ["-o", f"{name}={value}"]
         return options
-
-
-def parse_installed(text: str, info: Path) -> list[Package]:
-    """The lines of the query, sorted. dpkg notes no times; the list of a package's files is written at installation."""
-    packages = []
-    for line in text.splitlines():
-        fields = line.split("\t")
-        if len(fields) == 4 and fields[3] == "installed":
-            name, version, architecture, _ = fields
-            moment = _time_of(info / f"{name}.list") or _time_of(info / f"{name}:{architecture}.list")
-            packages.append(Package(name, version, architecture, moment))
-    return sorted(packages, key=lambda package: (package.name, package.architecture, package.version))
-
-
-def parse_upgrades(text: str) -> list[Package]:
-    """The lines of a simulated upgrade that replace a version by another, sorted by name."""
-    found = [match.groups() for line in text.splitlines() if (match := _UPGRADE.match(line))]
-    packages = [Package(name, former, architecture, None, later) for name, former, later, architecture in found]
-    return sorted(packages, key=lambda package: (package.name, package.architecture))
-
-
-def parse_policy(text: str) -> dict[str, str]:
-    """`apt-cache policy`: each package that can be had, and the repository id of its candidate, "" for none of ours."""
-    known: dict[str, str] = {}
-    name, candidate, is_candidate = "", "", False
-    for line in text.splitlines():
-        if line.endswith(":") and not line.startswith(" "):
-            name = line[:-1].partition(":")[0]
-        elif line.startswith("  Candidate: "):
-            candidate = line.removeprefix("  Candidate: ")
-            if candidate != "(none)":
-                known[name] = ""
-        elif re.match(r" (\*\*\*|   ) \S", line):
-            is_candidate = line.split()[-2] == candidate
-        elif is_candidate and (match := _PINNED.search(line)):
-            known[name] = match.group(1)
-    return known
-
-
-def _time_of(path: Path) -> datetime.datetime | None:
-    try:
-        return datetime.datetime.fromtimestamp(int(path.stat().st_mtime), datetime.UTC)
-    except OSError:
-        return None
