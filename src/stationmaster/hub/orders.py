@@ -19,6 +19,7 @@ class Orders:
         self._lock = threading.Lock()
         self._copies: dict[str, tuple[protocol.Copy, ...]] = {}
         self._problems: dict[str, protocol.Problem] = {}
+        self._room: dict[str, int] = {}
         self._records: dict[str, tuple[int, protocol.SignedRecord]] = {}
 
     def set_copies(self, station_ids: Iterable[str], copies: Mapping[str, Sequence[protocol.Copy]]) -> None:
@@ -31,6 +32,16 @@ class Orders:
         """Replace what speaks against volumes."""
         with self._lock:
             self._problems = dict(problems)
+
+    def set_room(self, room_bytes: Mapping[str, int]) -> None:
+        """Replace, by volume, how much must be free for what waits for room."""
+        with self._lock:
+            self._room = dict(room_bytes)
+
+    def room_of(self, volume_id: str) -> int:
+        """How much must be free on a volume; 0 when nothing waits."""
+        with self._lock:
+            return self._room.get(volume_id, 0)
 
     def copies_of(self, station_id: str) -> list[protocol.Copy]:
         """Best first."""

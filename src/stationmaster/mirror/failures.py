@@ -19,9 +19,13 @@ class NotAVolumeError(errors.VolumeError):
 
 
 class VolumeFullError(errors.VolumeError):
-    """The volume has no room for what is to come, or had none while writing."""
+    """The volume has no room for what is to come, or had none while writing.
+
+    ``room_bytes``: how much must be free for it; 0 when that is not known.
+    """
 
     code = "VolumeFull"
+    room_bytes = 0
 
 
 class WouldNotFitError(VolumeFullError):

@@ -65,9 +65,11 @@ class Grants:
 def refusal(place: volume.Volume, ledger: Ledger) -> failures.WouldNotFitError:
     """Why it does not fit, with the figures."""
     others = f", {ledger.granted_bytes} are granted to other syncs" if ledger.granted_bytes else ""
-    return failures.WouldNotFitError(
+    refused = failures.WouldNotFitError(
         f"{place.root} has {ledger.free_bytes} bytes free; this sync needs {ledger.needed_bytes} more than the "
         f"{ledger.held_bytes} that are here{others}, and {ledger.reserve_bytes} stay in reserve: "
         f"{ledger.short_bytes} are lacking.",
         hint="Nothing was brought. Free some room, run `mirror clean`, or lower the reserve.",
     )
+    refused.room_bytes = ledger.free_bytes + ledger.short_bytes
+    return refused

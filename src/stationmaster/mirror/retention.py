@@ -96,7 +96,7 @@ class Cleaner:
         """One verdict per generation, site, left download and unreferenced content."""
         self._volume.require()
         watch = lock.Watch(self._clock)
-        with lock.SourceLock(self._files, self._volume.control, lock.CLEANING, watch=watch), self._removing():
+        with lock.SourceLock(self._files, self._volume.control, lock.CLEANING, watch=watch), self.removing():
             busy = set(lock.live_locks(self._volume.control)) - {lock.CLEANING}
             dropped: set[tuple[str, str]] = set()
             for source in catalog.list_sources(self._volume):
@@ -112,7 +112,8 @@ class Cleaner:
             yield from self._clean_pool(dropped)
 
     @contextlib.contextmanager
-    def _removing(self) -> Iterator[None]:
+    def removing(self) -> Iterator[None]:
+        """Have a writer for as long as this is open."""
         if self._is_dry or self._writer is not None:
             yield
             return
@@ -131,7 +132,7 @@ class Cleaner:
     def _clean_generations(self, source: str, dropped: set[tuple[str, str]]) -> Iterator[Verdict]:
         yield from self._clean_remains(source, dropped)
         held = catalog.list_generations(self._volume, source)
-        needed = self._needed(source) | self._retained.get(source, frozenset())
+        needed = self.needed(source) | self._retained.get(source, frozenset())
         verdicts = judge_generations(held, needed, self._clock.now(), self._policy)
         kept = [name for name, (is_kept, _) in verdicts.items() if is_kept]
         for name, (is_kept, reason) in verdicts.items():
@@ -162,6 +163,15 @@ class Cleaner:
         ]
         removals.Removals(self._files, self._volume, source).begin(generation, going)
         self._remove(self._volume.generation(source, generation))
+
+    def drop(self, source: str, generation: str) -> None:
+        """Take away one generation and what only it referred to; the caller holds the cleaner's lock, and a writer."""
+        kept = [one.generation for one in catalog.list_generations(self._volume, source)]
+        kept.remove(generation)
+        self._drop(source, generation, kept)
+        self._finish(source, kept)
+        for _ in self._clean_pool({(source, generation)}):
+            pass
 
     def _finish(self, source: str, kept: list[str]) -> None:
         """Take away what removals left to be done, this one's and those that were interrupted."""
@@ -222,7 +232,7 @@ class Cleaner:
             )
         return manifest.read_entries(path)
 
-    def _needed(self, source: str) -> frozenset[str]:
+    def needed(self, source: str) -> frozenset[str]:
         """What is published by the engine alone, and what a station's highest record makes visible (R1)."""
         needed = {catalog.published_generation(self._volume, source)}
         records = self._volume.control / "seq" / source

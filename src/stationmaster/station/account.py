@@ -15,6 +15,7 @@ from stationmaster.station import observe
 
 _log = logging.getLogger(__name__)
 _LOG_LINES = 200
+_ROOM_UNKNOWN_BYTES = 2 * outcome.SyncPolicy().reserve_bytes
 _SHOW_SECONDS = 0.5
 _UNSIGNED_HINT = (
     "The last good generation stays. Ask the upstream to sign its metadata; or, where it signs packages only, say so "
@@ -99,6 +100,7 @@ class Account:
             problem=observe.problem_of(error) if error is not None else None,
             log="\n".join(self._lines),
             is_upstream_reached=self._is_copy or is_reached(ended, error),
+            room_bytes=room_of(error),
         )
         self._listener.ended(self._source.source_id, self._report, has_failed=error is not None, is_copy=self._is_copy)
 
@@ -121,6 +123,13 @@ class Account:
         self._shown_at = self._clock.monotonic()
         self._report = msgspec.structs.replace(self._report, log="\n".join(self._lines))
         self._listener.running(self._source.source_id, self._report)
+
+
+def room_of(error: errors.StationmasterError | None) -> int:
+    """How much must be free for a sync that failed for want of room; a guess where it filled the volume on its way."""
+    if not isinstance(error, failures.VolumeFullError):
+        return 0
+    return error.room_bytes or _ROOM_UNKNOWN_BYTES
 
 
 def is_reached(ended: outcome.SyncOutcome | None, error: errors.StationmasterError | None) -> bool:

@@ -121,5 +121,7 @@ def _subject(step: steps.SlowStep) -> str:
             return f"proof {step.source_id}"
         case steps.RecordVisible():
             return f"record {step.visible.source_id}"
+        case steps.Clean() | steps.MakeRoom():
+            return "removal"
         case _:
             return type(step).__name__

@@ -201,7 +201,8 @@ def with_answer(
     told = boards.merge_visible(present.told, tuple(answer.visible))
     sent_at = contact.confirmed_at if contact.confirmed_at is not None else float("-inf")
     allowed = orders.after_answer(present.orders, answer, sent_at, present.volume_id)
-    following = dataclasses.replace(present, contact=contact, told=told, orders=allowed)
+    notices = tuple(one for one in present.notices if one.id not in answer.noted)
+    following = dataclasses.replace(present, contact=contact, told=told, orders=allowed, notices=notices)
     if answer.desired is None:
         return following
     return dataclasses.replace(following, desired=answer.desired, desired_digest=answer.desired_digest)

@@ -59,5 +59,6 @@ def is_expected(snapshot: snapshots.Snapshot, asked: Asked) -> bool:
     wanted = any(
         one.generation == asked.generation for one in snapshot.orders.copies if one.source_id == asked.source_id
     )
-    retained = snapshot.orders.retained.get(asked.source_id, frozenset())
+    is_dropped = (asked.source_id, asked.generation) in snapshot.dropped  # for want of room: nobody shows it
+    retained = frozenset() if is_dropped else snapshot.orders.retained.get(asked.source_id, frozenset())
     return (told is not None and told.generation == asked.generation) or wanted or asked.generation in retained

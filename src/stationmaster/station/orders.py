@@ -35,6 +35,10 @@ def after_answer(
         volume_problem=answer.volume_problem,
         tokens=snapshots.frozen_map(tokens),
         stored_tokens=former.stored_tokens,
+        pinned=None
+        if answer.pinned is None
+        else snapshots.frozen_map({source: frozenset(names) for source, names in answer.pinned.items()}),
+        room_bytes=offered.room_bytes if offered is not None and removal is not None else 0,
     )
 
 

@@ -46,6 +46,9 @@ def plan(snapshot: snapshots.Snapshot, host: specs.SiteHost, resolved: specs.Res
         found += sources.plan_source(snapshot, source, now)
     if now.at >= snapshot.clean_at and sources.may_clean(snapshot, desired, now):
         found.append(steps.Clean(desired.retention_seconds))
+    room = sources.room_needed(snapshot)
+    if room and now.at >= snapshot.relieve_at and sources.may_clean(snapshot, desired, now, is_pressed=True):
+        found.append(steps.MakeRoom(room))
     if now.at >= snapshot.check_at and snapshot.volume is not None and snapshot.volume.problem is None:
         found.append(steps.CheckHoldings())
     if desired.is_auto_config_enabled and snapshot.setup_done != setup_digest(desired):

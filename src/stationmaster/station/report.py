@@ -32,6 +32,7 @@ def heartbeat(
         applied_digest=snapshot.desired_digest if plan.is_applied else "",
         certificate=certificate_report(snapshot, now),
         record=visible_record.report(snapshot),
+        notices=list(snapshot.notices),
         listening=sorted({*snapshot.nginx.ports, *snapshot.squid.ports}),
     )
 
@@ -75,9 +76,20 @@ def volume_report(snapshot: snapshots.Snapshot) -> protocol.VolumeReport:
         is_on_root_file_system=volume.is_on_root_file_system,
         problem=volume.problem,
         writer_token=volume.writer_token,
+        room_bytes=room_wanted(snapshot),
         own_nonce=volume.own_nonce,
         nonces=dict(volume.nonces),
     )
+
+
+def room_wanted(snapshot: snapshots.Snapshot) -> int:
+    """How much must be free for what this station could not bring; what another one brought since wants nothing."""
+    found = [0]
+    for source in snapshot.desired.sources if snapshot.desired else ():
+        view = snapshot.syncs.get(source.source_id)
+        if view is not None and (told := _answered(snapshot, source.source_id, view.report)) is not None:
+            found.append(view.room_bytes if told.problem is not None else 0)
+    return max(found)
 
 
 def source_report(snapshot: snapshots.Snapshot, source_id: str) -> protocol.SourceReport:

@@ -45,7 +45,9 @@ class SlowSteps:
                 self._fetch_keys(step.source)
             case steps.RequestCertificate():
                 self._request_certificate(step.host)
-            case steps.ProbeFetchable() | steps.RecordVisible() | steps.ShareRecord() | steps.Clean():
+            case (
+                steps.ProbeFetchable() | steps.RecordVisible() | steps.ShareRecord() | steps.Clean() | steps.MakeRoom()
+            ):
                 self._doors.volume.take(step)
             case steps.RunSetup():
                 self._run_setup(step)

@@ -161,12 +161,15 @@ class Orders:
     """What the last answer allows and asks for. ``leases`` None: from a hub that gives none, so everybody may.
 
     ``tokens`` are the highest that were ever seen of each source, ``stored_tokens`` those that a restart would know.
+    ``room_bytes`` must be free on the volume for what one of its stations waits for; ``pinned`` stays even then.
     """
 
     leases: Mapping[str, LeaseView] | None = None
     copies: tuple[protocol.Copy, ...] = ()
     volume_lease: LeaseView | None = None
     retained: Mapping[str, frozenset[str]] = dataclasses.field(default_factory=frozen_map)
+    pinned: Mapping[str, frozenset[str]] | None = None
+    room_bytes: int = 0
     volume_problem: protocol.Problem | None = None
     tokens: Mapping[str, int] = dataclasses.field(default_factory=frozen_map)
     stored_tokens: Mapping[str, int] = dataclasses.field(default_factory=frozen_map)
@@ -226,6 +229,11 @@ class SyncView:
     copy_retry_at: float = float("-inf")
 
     @property
+    def room_bytes(self) -> int:
+        """How much must be free for what failed for want of room; 0 when that is not what is in its way."""
+        return 0 if self.is_busy or self.report is None else self.report.room_bytes
+
+    @property
     def is_busy(self) -> bool:
         """Whether it runs or waits for a thread."""
         return self.is_queued or self.is_running
@@ -246,7 +254,7 @@ class Snapshot:
     """Everything the planner and the readiness rule look at.
 
     ``record`` is the signed one in force, ``desired_record`` the one in force when the desired state was stored.
-    ``forward_proxy`` is what the station was registered with.
+    ``forward_proxy`` is what the station was registered with. ``dropped`` are generations that went before their time.
     """
 
     station_id: str
@@ -273,6 +281,9 @@ class Snapshot:
     clean_at: float = float("inf")
     losses: Mapping[tuple[str, str], LossView] = dataclasses.field(default_factory=frozen_map)
     check_at: float = float("inf")
+    relieve_at: float = float("-inf")
+    notices: tuple[protocol.Notice, ...] = ()
+    dropped: frozenset[tuple[str, str]] = frozenset()
     setup_done: str = ""
     setup_problem: protocol.Problem | None = None
     can_read_records: bool = False

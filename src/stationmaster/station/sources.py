@@ -56,10 +56,13 @@ def next_copy(snapshot: snapshots.Snapshot, source: protocol.MirrorSource) -> st
     return None
 
 
-def may_clean(snapshot: snapshots.Snapshot, desired: protocol.StationDesired, now: snapshots.Moment) -> bool:
+def may_clean(
+    snapshot: snapshots.Snapshot, desired: protocol.StationDesired, now: snapshots.Moment, *, is_pressed: bool = False
+) -> bool:
     """Nothing is removed with the hub away or the clocks apart (R12-R18), from a volume in trouble, or beside a sync.
 
-    From a hub that gives leases the volume's own is needed as well (R1, R10).
+    From a hub that gives leases the volume's own is needed as well (R1, R10). For want of room no time counts, so
+    neither do clocks; the hub's word about what must stay does (ADR 22).
     """
     confirmed_at, volume = snapshot.contact.confirmed_at, snapshot.volume
     is_confirmed = confirmed_at is not None and now.at - confirmed_at <= desired.confirmed_seconds
@@ -67,8 +70,16 @@ def may_clean(snapshot: snapshots.Snapshot, desired: protocol.StationDesired, no
     is_ours = snapshot.orders.leases is None or orders.removal_token(snapshot.orders, now.at) is not None
     is_refused = snapshot.orders.volume_problem is not None
     is_busy = any(one.is_busy for one in snapshot.syncs.values())
-    is_timed = snapshot.contact.skew_seconds <= MOST_SKEW_SECONDS
+    is_timed = is_pressed or snapshot.contact.skew_seconds <= MOST_SKEW_SECONDS
     return is_confirmed and is_well and is_ours and is_timed and not is_refused and not is_busy
+
+
+def room_needed(snapshot: snapshots.Snapshot) -> int:
+    """How much must be free on the volume, when it is not, and the hub says what must stay even then; else 0."""
+    volume, orders_now = snapshot.volume, snapshot.orders
+    if volume is None or orders_now.pinned is None or volume.available_bytes >= orders_now.room_bytes:
+        return 0
+    return orders_now.room_bytes
 
 
 def _sync_of(snapshot: snapshots.Snapshot, source: protocol.MirrorSource) -> snapshots.SyncView:
@@ -86,6 +97,8 @@ def _is_sync_due(
     snapshot: snapshots.Snapshot, source: protocol.MirrorSource, token: int, now: snapshots.Moment
 ) -> bool:
     sync = _sync_of(snapshot, source)
+    if sync.failures and sync.room_bytes and snapshot.volume and snapshot.volume.available_bytes >= sync.room_bytes:
+        return True  # what it waited for is there
     if sync.failures:
         # Under another lease it is another try: the holder before this one failed, or is gone.
         is_new = sync.report is not None and sync.report.lease_token != token

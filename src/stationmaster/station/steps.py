@@ -143,6 +143,13 @@ class Clean:
 
 
 @dataclasses.dataclass(frozen=True)
+class MakeRoom:
+    """Remove generations before their time, until so much is free (R12): a sync of this volume waits for it."""
+
+    room_bytes: int
+
+
+@dataclasses.dataclass(frozen=True)
 class Mend:
     """Look what a generation lost on this volume, and fetch it again, from peers first."""
 
@@ -180,10 +187,11 @@ Step = (
     | KeepTokens
     | ProbeFetchable
     | Clean
+    | MakeRoom
     | Mend
     | CheckHoldings
     | RunSetup
 )
 
-VolumeStep = ProbeFetchable | RecordVisible | ShareRecord | Clean
+VolumeStep = ProbeFetchable | RecordVisible | ShareRecord | Clean | MakeRoom
 SlowStep = FetchKeys | RequestCertificate | RunSetup | VolumeStep

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import logging
+import secrets
 from collections.abc import Callable, Iterator, Mapping
 
 import msgspec
 
 from stationmaster.host import clock as clocks
 from stationmaster.host import files as host_files
-from stationmaster.mirror import catalog, failures, retention, volume, writers
+from stationmaster.mirror import catalog, failures, pressure, retention, volume, writers
 from stationmaster.model import errors, protocol
 from stationmaster.station import board as boards
 from stationmaster.station import fetch_proof, memory, observe, orders, steps, visible_store, volume_look
@@ -25,6 +27,8 @@ _log = logging.getLogger(__name__)
 FIRST_CLEAN_SECONDS = 600.0
 CLEAN_SECONDS = 6 * 3600.0
 _LOST_SECONDS = 60.0
+_RELIEF_SECONDS = 10.0
+_MOST_NOTICES = 50
 _RETRY_SECONDS = 10.0
 _PAUSE_SECONDS = 0.5
 _CLEAN_PAUSE_SECONDS = 0.01
@@ -61,7 +65,10 @@ class VolumeSteps:
             case steps.ShareRecord():
                 self._share(step.record)
             case steps.Clean():
-                self._clean(step)
+                self._removing(lambda found: self._clean(step, found))
+            case steps.MakeRoom():
+                self._board.update(relieve_at=self._doors.clock.monotonic() + _RELIEF_SECONDS)
+                self._removing(lambda found: self._make_room(step, found))
 
     def _prove(self, step: steps.ProbeFetchable) -> None:
         desired = self._board.read().desired
@@ -115,24 +122,47 @@ class VolumeSteps:
             return
         self._board.change(lambda present: _with_signed(present, record))
 
-    def _clean(self, step: steps.Clean) -> None:
+    def _clean(self, step: steps.Clean, found: volume.Volume) -> None:
         """At a low rate, since clients are being served; a sync that begins meanwhile is left alone by the cleaner."""
         self._board.update(clean_at=self._doors.clock.monotonic() + CLEAN_SECONDS)
         policy = retention.RetentionPolicy(age=datetime.timedelta(seconds=step.retention_seconds))
-        try:
-            found = self._doors.open_volume()
-            cleaner = retention.Cleaner(
-                self._doors.files,
-                found,
-                self._doors.clock,
-                policy=policy,
-                retained=_Retained(self._board),
-                writer=self._begun_writer(found),
+        for verdict in self._cleaner(found, policy).clean():
+            if verdict.is_removed:
+                _log.info("Removed.", extra={"action": "clean", "what": verdict.what, "reason": verdict.reason})
+                self._doors.clock.sleep(_CLEAN_PAUSE_SECONDS)
+
+    def _make_room(self, step: steps.MakeRoom, found: volume.Volume) -> None:
+        """At full speed: a sync waits. What went, and why, reaches people as an event."""
+        doors = self._doors
+        cleaner = self._cleaner(found, retention.RetentionPolicy())
+        relief = pressure.Relief(doors.files, found, doors.clock, cleaner, self._pinned)
+        for going, verdict in relief.make_room(step.room_bytes):
+            message = f"Removed {verdict.what} before its time: {verdict.reason}."
+            _log.warning(message, extra={"action": "make room"})
+            notice = protocol.Notice(
+                id=secrets.token_hex(8), time=doors.clock.now(), code="RemovedForRoom", message=message
             )
-            for verdict in cleaner.clean():
-                if verdict.is_removed:
-                    _log.info("Removed.", extra={"action": "clean", "what": verdict.what, "reason": verdict.reason})
-                    self._doors.clock.sleep(_CLEAN_PAUSE_SECONDS)
+            self._board.change(functools.partial(_with_dropped, going=going, notice=notice))
+
+    def _pinned(self, source_id: str) -> frozenset[str]:
+        """The hub's word, as it is now; without one everything that it retains, and no removal without its lease."""
+        present = self._board.read().orders
+        by_source = present.retained if present.pinned is None else present.pinned
+        return by_source.get(source_id, frozenset())
+
+    def _cleaner(self, found: volume.Volume, policy: retention.RetentionPolicy) -> retention.Cleaner:
+        return retention.Cleaner(
+            self._doors.files,
+            found,
+            self._doors.clock,
+            policy=policy,
+            retained=_Retained(self._board),
+            writer=self._begun_writer(found),
+        )
+
+    def _removing(self, work: Callable[[volume.Volume], None]) -> None:
+        try:
+            work(self._doors.open_volume())
         except failures.LeaseLostError as exc:
             _log.info(exc.message, extra={"action": "clean"})
             self._board.update(clean_at=self._doors.clock.monotonic() + _LOST_SECONDS)
@@ -192,6 +222,11 @@ def _with_record(present: snapshots.Snapshot, source_id: str, record: volume_loo
     visible = protocol.Visible(source_id=source_id, number=record.number, generation=record.generation)
     records = boards.with_entry(present.volume.records, source_id, visible)
     return dataclasses.replace(present, volume=dataclasses.replace(present.volume, records=records))
+
+
+def _with_dropped(present: snapshots.Snapshot, going: tuple[str, str], notice: protocol.Notice) -> snapshots.Snapshot:
+    notices = (*present.notices, notice)[-_MOST_NOTICES:]
+    return dataclasses.replace(present, notices=notices, dropped=present.dropped | {going})
 
 
 def _with_signed(present: snapshots.Snapshot, record: snapshots.RecordView) -> snapshots.Snapshot:

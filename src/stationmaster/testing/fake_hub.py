@@ -50,6 +50,8 @@ class FakeHub:
         self.beats: list[protocol.StationHeartbeat] = []
         self.registrations: list[protocol.RegistrationRequest] = []
         self.certificates = 0
+        self.history: dict[str, list[str]] = {}
+        self.notices: list[protocol.Notice] = []
         self.record: protocol.SignedRecord | None = None
         self._record_counter = 0
         self._record_digest = ""
@@ -139,7 +141,18 @@ class FakeHub:
             desired=None if beat.desired_digest == name else self.desired,
             visible=list(self.visible.values()),
             record=self._record_for(beat),
+            retained=self.history,
+            volume_lease=self._removal_lease(beat),
+            pinned={one: found[-2:] for one, found in self.history.items()} if beat.volume.room_bytes else None,
+            noted=[one.id for one in beat.notices],
         )
+
+    def _removal_lease(self, beat: protocol.StationHeartbeat) -> protocol.VolumeLease | None:
+        """Where room is wanted; other removals need none from a hub that gives no leases."""
+        self.notices += [one for one in beat.notices if one not in self.notices]
+        if not beat.volume.room_bytes:
+            return None
+        return protocol.VolumeLease(volume_id=beat.volume.volume_id or "", token=1, room_bytes=beat.volume.room_bytes)
 
     def sign_record(self, record: records.VisibleRecord) -> protocol.SignedRecord:
         """By this hub's CA."""
@@ -164,6 +177,7 @@ class FakeHub:
             shown = self.visible.get(source.source_id)
             if newest is not None and (shown is None or shown.generation != newest.generation):
                 number = shown.number + 1 if shown else 1
+                self.history.setdefault(source.source_id, []).append(newest.generation)
                 self.visible[source.source_id] = protocol.Visible(
                     source_id=source.source_id, number=number, generation=newest.generation
                 )

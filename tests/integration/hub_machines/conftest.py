@@ -79,6 +79,8 @@ class FakeStation(Machine):
     runs: dict[str, protocol.SyncReport] = dataclasses.field(default_factory=dict)
     tokens: dict[str, int] = dataclasses.field(default_factory=dict)
     record: protocol.RecordReport | None = None
+    room_bytes: int = 0
+    notices: list[protocol.Notice] = dataclasses.field(default_factory=list)
     listening: list[int] = dataclasses.field(default_factory=list)
     is_stuck: bool = False
 
@@ -104,6 +106,7 @@ class FakeStation(Machine):
             desired_digest=self.digest,
             applied_digest=self.digest,
             record=self.record,
+            notices=self.notices,
             listening=self._listening(),
         )
         path = f"{OWN}/stations/{self.answer.station_id}/heartbeat"
@@ -151,6 +154,7 @@ class FakeStation(Machine):
             total_bytes=2000 << 30 if self.free_bytes else 0,
             available_bytes=self.free_bytes,
             writer_token=self.writer_token,
+            room_bytes=self.room_bytes,
             own_nonce=self.nonce if is_led else "",
             nonces=(self.nonces or {self.id: self.nonce}) if is_led else {},
         )

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from stationmaster.hub import context
 from stationmaster.hub.db import schema, store
 from stationmaster.hub.services import (
+    events,
     facts,
     leases,
     mirror_lists,
@@ -30,13 +31,16 @@ from stationmaster.model import addresses, desired, digest, errors, groups, mome
 
 _SEEN_INTERVAL = datetime.timedelta(seconds=30)
 _MOST_ADDRESSES = 16
+_MOST_NOTICES = 50
+_NO_TIME = datetime.timedelta(0)
 _NONCE = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class _Sent(msgspec.Struct, rename="camel"):
-    """The one field of a stored report that orders it."""
+    """What orders a stored report, and what was noted with it."""
 
     time_sent: datetime.datetime
+    notices: list[protocol.Notice] = []
 
 
 def require_own(tx: sa.Connection, station_id: str, principal_id: str) -> sa.Row[Any]:
@@ -55,7 +59,7 @@ def receive(
     heartbeat: protocol.StationHeartbeat,
 ) -> protocol.HeartbeatAnswer:
     """Store what the station told, and answer. A lease is renewed only by what was stored (R5, R8)."""
-    is_stored = _store_report(tx, now, hub, station.id, heartbeat)
+    is_stored = _store_report(tx, now, hub, station, heartbeat)
     told = _addresses(heartbeat)
     if told and told != list(station.addresses):
         tx.execute(schema.stations.update().where(schema.stations.c.id == station.id).values(addresses=told))
@@ -67,6 +71,10 @@ def receive(
     is_leading = is_stored and hub.is_settled
     volume_id = volume_leases.believable_id(heartbeat.volume.volume_id)
     mirrored = [source.source_id for source in wanted.sources]
+    removing = volume_leases.renew(tx, now, station.id, volume_id) if is_leading else None
+    room = hub.orders.room_of(volume_id) if removing is not None else 0
+    if removing is not None and room:
+        removing = msgspec.structs.replace(removing, room_bytes=room)
     return protocol.HeartbeatAnswer(
         time_received=now,
         desired_digest=wanted_digest,
@@ -75,10 +83,12 @@ def receive(
         is_in_rotation=not _is_excluded(tx, station.id),
         leases=leases.renew(tx, now, wanted.group_id, station.id, mirrored) if is_leading else [],
         copies=hub.orders.copies_of(station.id),
-        volume_lease=volume_leases.renew(tx, now, station.id, volume_id) if is_leading else None,
+        volume_lease=removing,
         retained=retention.retained(tx, now, hub.times.retention, station, volume_id),
         volume_problem=hub.orders.problem_of(station.id),
         record=hub.orders.record_for(wanted.group_id, heartbeat.record),
+        pinned=retention.retained(tx, now, _NO_TIME, station, volume_id) if room else None,
+        noted=[one.id for one in heartbeat.notices] if is_stored else [],
     )
 
 
@@ -115,10 +125,14 @@ def certificate_names(tx: sa.Connection, hub: context.Hub, station: sa.Row[Any])
 
 
 def _store_report(
-    tx: sa.Connection, now: datetime.datetime, hub: context.Hub, station_id: str, heartbeat: protocol.StationHeartbeat
+    tx: sa.Connection,
+    now: datetime.datetime,
+    hub: context.Hub,
+    station: sa.Row[Any],
+    heartbeat: protocol.StationHeartbeat,
 ) -> bool:
     """Whether it was stored: one that was overtaken by a newer one is not."""
-    table = schema.station_reports
+    table, station_id = schema.station_reports, station.id
     former = tx.execute(sa.select(table).where(table.c.station_id == station_id)).one_or_none()
     nonces = list(former.nonces or ()) if former is not None else []
     own = heartbeat.volume.own_nonce
@@ -127,13 +141,27 @@ def _store_report(
     values = {"time_received": now, "report": msgspec.json.encode(heartbeat).decode(), "nonces": nonces}
     if former is None:
         store.insert_first(tx, table, station_id=station_id, **values)
+        _note(tx, now, station, heartbeat.notices)
         return True
-    sent = moments.as_utc(msgspec.json.decode(former.report, type=_Sent).time_sent)
+    told = msgspec.json.decode(former.report, type=_Sent)
+    sent = moments.as_utc(told.time_sent)
     # A station whose clock was set back is believed again after the liveness time.
     is_newer = moments.as_utc(heartbeat.time_sent) >= sent or now - former.time_received > hub.times.liveness
     if is_newer:
         tx.execute(table.update().where(table.c.station_id == station_id).values(values))
+        known = {one.id for one in told.notices}
+        _note(tx, now, station, [one for one in heartbeat.notices if one.id not in known])
     return is_newer
+
+
+def _note(tx: sa.Connection, now: datetime.datetime, station: sa.Row[Any], notices: list[protocol.Notice]) -> None:
+    """What a station did by itself becomes an event, once: those of its former report were noted with it."""
+    subject = events.Subject(station.id, station.display_name, station.compartment_id)
+    for one in notices[:_MOST_NOTICES]:
+        line = clean(" ".join(one.message.split()), 1000)
+        message = f"{station.display_name}: {line}"
+        data = {"code": clean(one.code, 64), "time": moments.as_utc(one.time).isoformat()}
+        events.record(tx, now, events.EventKind.STATION_NOTICE, subject, message, data=data)
 
 
 def _mark_seen(

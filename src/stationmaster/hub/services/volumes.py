@@ -66,6 +66,7 @@ def step(hub: context.Hub, now: datetime.datetime, *, is_settled: bool) -> None:
             return look_at(tx, now, hub.times.liveness)
 
         look = hub.store.transact(work)
+    hub.orders.set_room(_room(look))
     refused = {one: look.doubts[one] for one, row in look.known.items() if row.is_refused and one in look.doubts}
     hub.orders.set_problems({one: _problem(look, one, other) for one, other in refused.items()})
 
@@ -115,6 +116,15 @@ def plan(look: Look, now: datetime.datetime, hub: context.Hub, *, is_settled: bo
     terms = leadership.Terms(lease=hub.times.lease.total_seconds())
     rulings = volume_leases.plan_leases(_contenders(look), look.leases, now, terms, is_settled=is_settled)
     return Plan(seen, doubts, refusals, rulings)
+
+
+def _room(look: Look) -> dict[str, int]:
+    """By volume, the most that one of its stations waits for."""
+    found: dict[str, int] = {}
+    for volume in look.told.values():
+        if volume.volume_id and volume.room_bytes > 0:
+            found[volume.volume_id] = max(volume.room_bytes, found.get(volume.volume_id, 0))
+    return found
 
 
 def _contenders(look: Look) -> dict[str, list[leadership.Contender]]:

@@ -123,12 +123,16 @@ class Lease(Message, frozen=True):
 
 
 class VolumeLease(Message, frozen=True):
-    """The right to remove from a volume, by volume id alone, whatever groups use it (R10); times as in `Lease`."""
+    """The right to remove from a volume, by volume id alone, whatever groups use it (R10); times as in `Lease`.
+
+    ``room_bytes``: how much must be free there for what one of its stations could not bring (R12); 0 for no want.
+    """
 
     volume_id: str
     token: int
     seconds: float = 10.0
     stop_after_seconds: float = 8.0
+    room_bytes: int = 0
 
 
 class Copy(Message, frozen=True):
@@ -151,7 +155,9 @@ class HeartbeatAnswer(Message, frozen=True):
     release did. ``copies`` are told to one station of each volume. ``retained`` names, per source, generations that
     must not be removed (candidate, visible, predecessor, and those that some station may still show).
     ``volume_problem`` says why the hub does not let this station use its volume (a copied volume id, R10). ``record``
-    is what the station needs for a restart without the hub, when it has not got it yet (R12).
+    is what the station needs for a restart without the hub, when it has not got it yet (R12). ``pinned`` is told while
+    room is needed: what of ``retained`` must stay even then (candidates, and what some station may still show or go
+    back to). ``noted`` are notices that are stored.
     """
 
     time_received: datetime.datetime
@@ -165,6 +171,8 @@ class HeartbeatAnswer(Message, frozen=True):
     retained: dict[str, list[str]] = {}
     volume_problem: Problem | None = None
     record: SignedRecord | None = None
+    pinned: dict[str, list[str]] | None = None
+    noted: list[str] = []
 
 
 class CertificateRequest(Message, frozen=True):

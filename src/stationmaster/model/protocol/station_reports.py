@@ -22,6 +22,7 @@ class VolumeReport(Message, frozen=True):
 
     ``writer_token`` is the highest token that the volume carries (R1, R8). ``own_nonce`` is what this station wrote
     last on it, and ``nonces`` what it reads there of each station, itself included: the proof of sharing (R10).
+    ``room_bytes`` is how much must be free for what could not be brought for want of room; 0 when nothing waits for it.
     """
 
     volume_id: str | None
@@ -34,6 +35,7 @@ class VolumeReport(Message, frozen=True):
     writer_token: int = 0
     own_nonce: str = ""
     nonces: dict[str, str] = {}
+    room_bytes: int = 0
 
 
 class MirrorState(enum.StrEnum):
@@ -62,6 +64,7 @@ class SyncReport(Message, frozen=True):
 
     ``lease_token`` is the lease under which it talked to the upstream, 0 for a copy from peers. ``is_upstream_reached``
     is false when the upstream could not be reached at all: such a station is no leader for a while (R5).
+    ``room_bytes``: how much must be free for one that failed for want of room.
     """
 
     number: int
@@ -75,6 +78,7 @@ class SyncReport(Message, frozen=True):
     log: str = ""
     lease_token: int = 0
     is_upstream_reached: bool = True
+    room_bytes: int = 0
 
 
 class SourceReport(Message, frozen=True):
@@ -99,6 +103,15 @@ class CertificateReport(Message, frozen=True):
     is_operators: bool = False
 
 
+class Notice(Message, frozen=True):
+    """Something that a station did by itself and that people should hear of; sent until the hub has noted it."""
+
+    id: str
+    time: datetime.datetime
+    code: str
+    message: str
+
+
 class StationHeartbeat(Message, frozen=True):
     """Sent every two seconds: the station's full state; the hub decides on the last one only (R7).
 
@@ -118,4 +131,5 @@ class StationHeartbeat(Message, frozen=True):
     applied_digest: str = ""
     certificate: CertificateReport | None = None
     record: RecordReport | None = None
+    notices: list[Notice] = []
     listening: list[int] = []
