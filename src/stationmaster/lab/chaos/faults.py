@@ -68,13 +68,15 @@ def _cuts() -> dict[str, Fault]:
 
 def _balancers() -> dict[str, Fault]:
     made: dict[str, tuple[str, strikes.Strike]] = {
-        "killed": ("Balancer without power", strikes.power_off_balancer),
-        "frozen": ("SIGSTOP to the whole balancer", strikes.freeze_host),
-        "cut-off": ("Balancer without network", functools.partial(strikes.cut, (), Direction.BOTH)),
+        "balancer-killed": ("Balancer without power", strikes.power_off_balancer),
+        "balancer-frozen": ("SIGSTOP to the whole balancer", strikes.freeze_host),
+        "balancer-cut-off": ("Balancer without network", functools.partial(strikes.cut, (), Direction.BOTH)),
+        "haproxy-killed": ("SIGKILL to HAProxy", functools.partial(strikes.kill_engine, "haproxy")),
+        "haproxy-frozen": ("SIGSTOP to HAProxy", functools.partial(strikes.freeze_engine, "haproxy")),
     }
     return {
-        f"balancer-{word}": Fault(about, stages.BALANCERS[:1], strike, BALANCER, is_balancer=True)
-        for word, (about, strike) in made.items()
+        name: Fault(about, stages.BALANCERS[:1], strike, BALANCER, is_balancer=True)
+        for name, (about, strike) in made.items()
     }
 
 
@@ -126,7 +128,7 @@ FAMILIES: Mapping[str, tuple[str, ...]] = {
     "freeze": ("station-frozen", "nginx-frozen", "squid-frozen", "daemon-frozen"),
     "one-sided cut": tuple(name for name in TABLE if name.startswith("cut-") and name.endswith("ing")),
     "volume": ("volume-unmounted", "volume-read-only", "volume-hung"),
-    "balancer": tuple(name for name, fault in TABLE.items() if fault.is_balancer),
+    "balancer": ("balancer-killed", "balancer-frozen", "balancer-cut-off"),
 }
 
 

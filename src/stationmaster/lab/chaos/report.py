@@ -16,6 +16,7 @@ CONTROL, HUB_CONTROL = "GET elsewhere", "GET from the hub"
 # Where the design has no bound, and a machine could be busy.
 INTOLERABLE_STALL_SECONDS = 5.0
 MOST_COPIES = 1.05
+_LAST_COLUMNS = ("bound", "noticed", "rest", "orders")
 
 
 class PortResult(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -168,8 +169,7 @@ def result_of(
 
 def table(result: CampaignResult) -> tuple[list[str], list[list[str]]]:
     """Columns and a row per strike, in the order in which they were made."""
-    columns = ["fault", "on", "for", "ops", "failed", "stall", "GETs", "failed ", *PORTS, "bound"]
-    columns += ["noticed", "rest", "orders"]
+    columns = ["fault", "on", "for", "ops", "failed", "stall", "GETs", "failed ", *PORTS, *_LAST_COLUMNS]
     rows = [
         [
             one.fault,
