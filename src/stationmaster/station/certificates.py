@@ -15,10 +15,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509 import oid
 
-from stationmaster.model import addresses, errors
+from stationmaster.model import addresses, errors, protocol
 from stationmaster.station import snapshot as snapshots
 
 _ASK_AGAIN = datetime.timedelta(hours=1)
+_NEAR_END = datetime.timedelta(days=14)
 
 
 def read_certificate(chain: Path, key: Path) -> snapshots.CertificateView:
@@ -101,6 +102,16 @@ def chosen(view: snapshots.CertificatesView, host: str, now: datetime.datetime) 
     if view.operators is not None and not fault_of(view.operators, host, now):
         return view.operators
     return view.signed
+
+
+def warnings(view: snapshots.CertificatesView, host: str, now: datetime.datetime) -> list[protocol.Problem]:
+    """A certificate near its end, on the station itself: with the hub away nobody else can say so (I9)."""
+    shown = chosen(view, host, now)
+    if shown is None or not now < shown.not_after < now + _NEAR_END:
+        return []
+    how = "Renew what mirror.sslcert names." if shown is view.operators else "It is renewed as soon as the hub answers."
+    message = f"The mirror's certificate ends at {shown.not_after:%Y-%m-%d %H:%M} UTC. {how}"
+    return [protocol.Problem(code="CertificateNearEnd", message=message)]
 
 
 def is_request_due(view: snapshots.CertificatesView, host: str, holder: str, now: datetime.datetime) -> bool:

@@ -7,6 +7,7 @@ worse by itself when observers fall silent. Being alive (``/livez``) is another 
 
 from __future__ import annotations
 
+import datetime
 import urllib.parse
 from collections.abc import Callable
 
@@ -16,7 +17,8 @@ from stationmaster.host import clock as clocks
 from stationmaster.host import local_server
 from stationmaster.model import protocol
 from stationmaster.station import board as boards
-from stationmaster.station import metrics, readiness, visible_record
+from stationmaster.station import certificates, metrics, readiness, visible_record
+from stationmaster.station import snapshot as snapshots
 
 
 class HealthBody(msgspec.Struct, frozen=True, rename="camel", kw_only=True):
@@ -61,7 +63,7 @@ class Health:
         body = HealthBody(
             readiness=verdict.readiness,
             reasons=verdict.reasons,
-            warnings=tuple(visible_record.problems(present, self._clock.now())),
+            warnings=warnings(present, self._clock.now()),
             station_id=present.station_id,
         )
         headers = {
@@ -70,3 +72,9 @@ class Health:
             "X-Stationmaster-Readiness": verdict.readiness.value,
         }
         return local_server.LocalAnswer(200 if is_good else 503, headers, msgspec.json.encode(body) + b"\n")
+
+
+def warnings(present: snapshots.Snapshot, now: datetime.datetime) -> tuple[protocol.Problem, ...]:
+    """What a person should see to, and what takes nothing from the readiness."""
+    host = present.desired.client_address.host if present.desired else ""
+    return (*visible_record.problems(present, now), *certificates.warnings(present.certificates, host, now))

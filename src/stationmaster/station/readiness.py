@@ -128,7 +128,9 @@ def _certificate_findings(
         return
     fault = certificates.fault_of(view, host, now)
     if fault:
-        yield kind, "CertificateInvalid", f"Clients refuse the mirror's certificate {view.chain}: {fault}."
+        # One that ended while the hub was away must not end all service (I9): HTTP goes on, and others are preferred.
+        kind, why = protocol.Readiness.LAST_RESORT, f"Clients refuse the mirror's certificate {view.chain}: {fault}."
+        yield kind, "CertificateInvalid", why
 
 
 def _visible_findings(snapshot: snapshots.Snapshot, desired: protocol.StationDesired) -> Iterator[Finding]:
