@@ -14,6 +14,7 @@ import msgspec
 from stationmaster.model import addresses, errors, ports, protocol
 
 _FULL_WEIGHT = 100
+_Triple = ports.PortTriple  # a field of a class below is called ports
 
 
 def parse_view(answer: Any) -> protocol.BalancerView:
@@ -80,7 +81,7 @@ class BalancerSpec:
     tls: OwnTls | None = None
     runtime: Runtime | None = None
     speaks_proxy: bool = True
-    also: ports.PortTriple | None = None
+    also: _Triple | None = None
 
     def clients_ports(self, name: str) -> tuple[int, ...]:
         """Where clients come to: ``name`` is proxy, http or https."""

@@ -80,6 +80,7 @@ def get(client: options.Client, instance_id: str, *, as_json: bool) -> None:
 @click.option("--description")
 @options.json_option
 @options.client_options
+@options.dry_run_option
 def update(
     client: options.Client,
     instance_id: str,
@@ -115,6 +116,7 @@ def attach_profile(client: options.Client, instance_id: str, profile_id: str) ->
 @instance.command("detach-profile")
 @common.id_option("instance")
 @options.client_options
+@options.dry_run_option
 def detach_profile(client: options.Client, instance_id: str) -> None:
     """Take the profile from an instance, with the sources that came by it; its station stays."""
     client.answer("POST", f"{_PATH}/{instance_id}/actions/detachProfile")

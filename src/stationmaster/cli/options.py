@@ -9,6 +9,7 @@ from __future__ import annotations
 import configparser
 import dataclasses
 import functools
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -16,9 +17,9 @@ from typing import Any, ParamSpec, TypeVar
 import click
 
 from stationmaster.api_client import keys, session
-from stationmaster.cli import main
+from stationmaster.cli import main, output
 from stationmaster.host import clock, http
-from stationmaster.model import errors, signing
+from stationmaster.model import errors, plain_text, signing
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,11 +83,61 @@ class Client:
     ) -> session.Answer:
         """The whole answer, for its headers (work request, etag); a hub that is not reached comes with a hint."""
         try:
-            return self.session.request(method, path, query=query, body=body, headers=headers)
+            answer = self.session.request(method, path, query=query, body=body, headers=headers)
         except session.HubFailedError:
             raise
         except errors.PeerError as exc:
             raise errors.PeerError(exc.message, hint=exc.hint or _reach_hint(exc.message), code=exc.code) from exc
+        for warning in warnings_of(answer.headers):
+            click.echo(f"warning: {warning}", err=True)
+        return answer
+
+
+class DryClient(Client):
+    """What would change something is asked for its consequences instead, and ends the command after telling them."""
+
+    def answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: session.Query | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> session.Answer:
+        """Reads are as ever."""
+        if method == "GET":
+            return super().answer(method, path, query=query, body=body, headers=headers)
+        asked = super().answer(method, f"{OWN}/consequences{path}", query=query, body=body, headers=headers)
+        context = click.get_current_context()
+        if context.meta.get(main.JSON_ASKED):
+            output.print_json(asked.json())
+        else:
+            for one in asked.json()["warnings"] or ["It would be done; nobody else would notice."]:
+                click.echo(plain_text.without_control(one))
+        raise click.exceptions.Exit(0)
+
+
+def warnings_of(headers: Mapping[str, str]) -> list[str]:
+    """What the hub says beside a good answer; a header that is not understood says nothing."""
+    try:
+        found = json.loads(headers.get("stationmaster-warnings", "[]"))
+    except ValueError:
+        return []
+    known = found if isinstance(found, list) else []
+    return [plain_text.without_control(one) for one in known if isinstance(one, str)]
+
+
+def dry_run_option(command: Callable[..., R]) -> Callable[..., R]:
+    """Add --dry-run; stands nearer to the command than `client_options`, whose client it replaces."""
+
+    @click.option("--dry-run", "is_dry_run", is_flag=True, help="Change nothing; say what it would do to groups.")
+    @functools.wraps(command)
+    def wrapper(*arguments: Any, client: Client, is_dry_run: bool, **others: Any) -> R:
+        chosen = DryClient(client.session, client.tenancy_id) if is_dry_run else client
+        return command(*arguments, client=chosen, **others)
+
+    return wrapper
 
 
 def read_identity(path: Path, profile: str) -> Identity:

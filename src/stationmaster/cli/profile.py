@@ -135,6 +135,7 @@ def update(
 @profile.command()
 @common.id_option("profile")
 @options.client_options
+@options.dry_run_option
 def delete(client: options.Client, profile_id: str) -> None:
     """Delete a profile, and with it its registration keys."""
     client.delete(f"{_PATH}/{profile_id}")
@@ -168,6 +169,7 @@ def _action(client: options.Client, profile_id: str, name: str, body: dict[str, 
 @common.id_option("profile")
 @common.id_option("station")
 @options.client_options
+@options.dry_run_option
 def attach_station(client: options.Client, profile_id: str, station_id: str) -> None:
     """Name a station in a profile."""
     _action(client, profile_id, "attachManagementStation", {"managementStationId": station_id})
@@ -177,6 +179,7 @@ def attach_station(client: options.Client, profile_id: str, station_id: str) -> 
 @common.id_option("profile")
 @common.id_option("station")
 @options.client_options
+@options.dry_run_option
 def detach_station(client: options.Client, profile_id: str, station_id: str) -> None:
     """Take a station out of a profile."""
     _action(client, profile_id, "detachManagementStation", {"managementStationId": station_id})
@@ -200,6 +203,7 @@ def attach_sources(client: options.Client, profile_id: str, source_ids: tuple[st
 @common.id_option("profile")
 @_SOURCES
 @options.client_options
+@options.dry_run_option
 def detach_sources(client: options.Client, profile_id: str, source_ids: tuple[str, ...]) -> None:
     """Take software sources out of a profile."""
     _action(client, profile_id, "detachSoftwareSources", {"softwareSources": list(source_ids)})

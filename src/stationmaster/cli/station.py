@@ -52,6 +52,7 @@ def station() -> None:
 @common.compartment_option
 @options.json_option
 @options.client_options
+@options.dry_run_option
 def create(client: options.Client, *, as_json: bool, **given: Any) -> None:
     """Create a station and print its OCID; then register a host as it.
 
@@ -101,6 +102,7 @@ def get(client: options.Client, station_id: str, *, as_json: bool) -> None:
 @click.option("--description")
 @options.json_option
 @options.client_options
+@options.dry_run_option
 def update(client: options.Client, station_id: str, *, as_json: bool, **given: Any) -> None:
     """Change a station; what is not given stays.
 
@@ -115,6 +117,7 @@ def update(client: options.Client, station_id: str, *, as_json: bool, **given: A
 @station.command()
 @common.id_option("station")
 @options.client_options
+@options.dry_run_option
 def delete(client: options.Client, station_id: str) -> None:
     """Delete a station."""
     client.delete(f"{_PATH}/{station_id}")

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from stationmaster.hub.api import instance_packages, paging
+from stationmaster.hub.api import consequences, instance_packages, paging
 from stationmaster.hub.api.call import Answer, Call, accepted, empty, etag_of, resource
 from stationmaster.hub.api.routes import OSMH, Route
 from stationmaster.hub.api.wire import instances as wire
@@ -223,16 +223,21 @@ _ASSOCIATE = f"{OSMH}/managementStations/{{managementStationId}}/actions/associa
 ROUTES: tuple[Route, ...] = (
     Route(method="GET", path=_ALL, handler=list_instances, query=wire.InstancesQuery),
     Route(method="GET", path=_ONE, handler=get_instance),
-    Route(method="PUT", path=_ONE, handler=update_instance, body=wire.UpdateManagedInstanceDetails),
+    *consequences.weighed(
+        Route(method="PUT", path=_ONE, handler=update_instance, body=wire.UpdateManagedInstanceDetails),
+        Route(
+            method="POST",
+            path=f"{_ONE}/actions/detachSoftwareSources",
+            handler=detach_sources,
+            body=wire.SourcesDetails,
+        ),
+        Route(method="POST", path=f"{_ONE}/actions/detachProfile", handler=detach_profile),
+    ),
     Route(method="DELETE", path=_ONE, handler=delete_instance),
     Route(method="POST", path=_ASSOCIATE, handler=associate, body=wire.AssociateDetails),
     Route(
         method="POST", path=f"{_ONE}/actions/attachSoftwareSources", handler=attach_sources, body=wire.SourcesDetails
     ),
-    Route(
-        method="POST", path=f"{_ONE}/actions/detachSoftwareSources", handler=detach_sources, body=wire.SourcesDetails
-    ),
     Route(method="POST", path=f"{_ONE}/actions/attachProfile", handler=attach_profile, body=wire.ProfileDetails),
-    Route(method="POST", path=f"{_ONE}/actions/detachProfile", handler=detach_profile),
     *instance_packages.ROUTES,
 )

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stationmaster.hub.api import paging
+from stationmaster.hub.api import consequences, paging
 from stationmaster.hub.api.call import Answer, Call, empty, etag_of, resource
 from stationmaster.hub.api.routes import OSMH, Route
 from stationmaster.hub.api.wire import common, sources
@@ -170,12 +170,14 @@ ROUTES = (
     Route(method="GET", path=_ALL, handler=list_profiles, query=wire.ProfilesQuery),
     Route(method="GET", path=_ONE, handler=get_profile),
     Route(method="PUT", path=_ONE, handler=update_profile, body=wire.UpdateProfileDetails),
-    Route(method="DELETE", path=_ONE, handler=delete_profile),
+    *consequences.weighed(
+        Route(method="DELETE", path=_ONE, handler=delete_profile),
+        Route(method="POST", path=f"{_ONE}/actions/attachManagementStation", handler=attach_station, body=_STATION),
+        Route(method="POST", path=f"{_ONE}/actions/detachManagementStation", handler=detach_station, body=_STATION),
+        Route(method="POST", path=f"{_ONE}/actions/detachSoftwareSources", handler=detach_sources, body=_SOURCES),
+    ),
     Route(method="POST", path=f"{_ONE}/actions/changeCompartment", handler=change_compartment, body=_MOVE),
-    Route(method="POST", path=f"{_ONE}/actions/attachManagementStation", handler=attach_station, body=_STATION),
-    Route(method="POST", path=f"{_ONE}/actions/detachManagementStation", handler=detach_station, body=_STATION),
     Route(method="POST", path=f"{_ONE}/actions/attachSoftwareSources", handler=attach_sources, body=_SOURCES),
-    Route(method="POST", path=f"{_ONE}/actions/detachSoftwareSources", handler=detach_sources, body=_SOURCES),
     Route(
         method="GET",
         path=f"{_ONE}/availableSoftwareSources",

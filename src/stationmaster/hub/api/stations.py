@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stationmaster.hub.api import paging
+from stationmaster.hub.api import consequences, paging
 from stationmaster.hub.api.call import Answer, Call, accepted, empty, etag_of, resource
 from stationmaster.hub.api.routes import OSMH, Route
 from stationmaster.hub.api.wire import stations as wire
@@ -155,29 +155,31 @@ def _selected(query: wire.StationsQuery) -> sa.Select[Any]:
 _ALL = f"{OSMH}/managementStations"
 _ONE = f"{_ALL}/{{managementStationId}}"
 ROUTES = (
-    Route(
-        method="POST",
-        path=_ALL,
-        handler=create_station,
-        body=wire.CreateManagementStationDetails,
-        prepare=resolve_ranges,
+    *consequences.weighed(
+        Route(
+            method="POST",
+            path=_ALL,
+            handler=create_station,
+            body=wire.CreateManagementStationDetails,
+            prepare=resolve_ranges,
+        ),
+        Route(
+            method="PUT",
+            path=_ONE,
+            handler=update_station,
+            body=wire.UpdateManagementStationDetails,
+            prepare=resolve_ranges,
+        ),
+        Route(method="DELETE", path=_ONE, handler=delete_station),
+        Route(
+            method="POST",
+            path=f"{_ONE}/actions/changeCompartment",
+            handler=change_compartment,
+            body=wire.ChangeCompartmentDetails,
+        ),
     ),
     Route(method="GET", path=_ALL, handler=list_stations, query=wire.StationsQuery),
     Route(method="GET", path=_ONE, handler=get_station),
-    Route(
-        method="PUT",
-        path=_ONE,
-        handler=update_station,
-        body=wire.UpdateManagementStationDetails,
-        prepare=resolve_ranges,
-    ),
-    Route(method="DELETE", path=_ONE, handler=delete_station),
-    Route(
-        method="POST",
-        path=f"{_ONE}/actions/changeCompartment",
-        handler=change_compartment,
-        body=wire.ChangeCompartmentDetails,
-    ),
     Route(method="POST", path=f"{_ONE}/actions/refresh", handler=refresh),
     Route(
         method="POST",
