@@ -90,7 +90,7 @@ def chaos(
 
     from stationmaster.host import clock
     from stationmaster.lab import show
-    from stationmaster.lab.chaos import campaign, report
+    from stationmaster.lab.chaos import campaign, tabulation
 
     console = rich.console.Console()
     if not console.is_terminal:
@@ -98,10 +98,10 @@ def chaos(
     reporter = show.TerminalReporter(console, clock.SystemClock())
     orders = campaign.Orders(seed, minutes, strikes, only, has_database=not sqlite)
     result = campaign.run(orders, reporter, base=directory)
-    reporter.table("What each fault did, as measured", *report.table(result))
+    reporter.table("What each fault did, as measured", *tabulation.table(result))
     for words in result.all_violations:
         reporter.say(f"violated: {words}")
     target = json_file or directory / "chaos.json"
     target.write_bytes(msgspec.json.format(msgspec.json.encode(result)))
-    console.print(f"{report.summary(result)} {target}", markup=False, soft_wrap=True)
+    console.print(f"{tabulation.summary(result)} {target}", markup=False, soft_wrap=True)
     return 1 if result.all_violations else 0

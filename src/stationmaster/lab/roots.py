@@ -25,7 +25,7 @@ _EMPTIED = (
     "var/cache/apt/archives",
 )
 _REMOVED = ("etc/apt/sources.list", "var/cache/apt/pkgcache.bin", "var/cache/apt/srcpkgcache.bin")
-_EMPTIED_TREES = ("root/.rpmdb", "var/lib/rpm", "var/cache/dnf", "var/lib/dnf")
+_EMPTIED_TREES = ("root/.rpmdb", "var/lib/rpm", "var/cache/dnf", "var/lib/dnf", "var/cache/zypp", "var/lib/zypp")
 _PRESENT = ("var/lib/apt/lists/partial", "var/cache/apt/archives/partial", "etc/yum.repos.d", "etc/apt/sources.list.d")
 
 

@@ -159,12 +159,12 @@ def start_balancer(world: World) -> None:
     world.balancer.start(printed.require_success("balancer render").stdout)
 
 
-def register_instance(world: World, name: str, kind: str) -> machines.Instance:
-    """Step 6: a root, registered with an ``input.rsp`` of the profile of its kind."""
+def register_instance(world: World, name: str, kind: str, package_manager: str = "") -> machines.Instance:
+    """Step 6: a root, registered with an ``input.rsp`` of the profile of its kind; RPM means dnf if nothing is said."""
     on = world.lab[name]
     os_release = roots.RPM_OS_RELEASE if kind == RPM else ""
     root = roots.make_overlay_root(world.lab, on, os_release=os_release)
-    instance = machines.Instance(on, root, "dnf" if kind == RPM else "apt")
+    instance = machines.Instance(on, root, package_manager or ("dnf" if kind == RPM else "apt"))
     if kind == DEB and world.deb is not None and world.deb.is_debian:
         stanza = roots.choose_update_candidate(world.deb.stanzas, on, root)
         roots.install_former_deb(world.lab, on, root, stanza)

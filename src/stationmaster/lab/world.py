@@ -31,6 +31,7 @@ def guide_hosts(instance_networks: Sequence[Network] = (Network.EDGE,)) -> tuple
         HostSpec("lb", _BOTH, (BALANCER,)),
         HostSpec("rpm1", legs),
         HostSpec("deb1", legs),
+        HostSpec("zyp1", legs),
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stationmaster.lab import endings, gluster, lab, record, rest, show
-from stationmaster.lab.chaos import campaign, churn, faults, inventory, report, stage
+from stationmaster.lab.chaos import campaign, churn, faults, inventory, stage, tabulation
 
 pytestmark = [
     pytest.mark.lab,
@@ -80,10 +80,10 @@ def test_a_short_campaign_violates_nothing(made_stage: stage.Stage) -> None:
     chosen = faults.draw_short(seed)
     orders = campaign.Orders(seed, strikes=len(chosen), only=chosen, has_database=False, longest_seconds=6.0)
     result = campaign.Campaign(made_stage, orders, show.SilentReporter()).conduct(orders.drawn())
-    if result.all_violations:
+    if result.timeless_violations:
         endings.save_logs(made_stage.world.lab, record.BASE)
-    print(*report.table(result)[1], report.summary(result), sep="\n")  # noqa: T201
-    assert result.all_violations == ()
+    print(*tabulation.table(result)[1], tabulation.summary(result), sep="\n")  # noqa: T201
+    assert result.timeless_violations == ()  # bounds on time are for `make chaos`: this machine may be anybody's
     assert {one.fault for one in result.strikes} == set(chosen)
     assert result.promises_checked >= 50
     for one in result.strikes:

@@ -4,7 +4,7 @@ import math
 import pytest
 
 from stationmaster.lab import failures, measure, web
-from stationmaster.lab.chaos import campaign, faults, outcome, plan, report
+from stationmaster.lab.chaos import campaign, faults, outcome, plan, report, tabulation
 from stationmaster.model import errors
 
 TARGETS = {"a": ("one", "two"), "b": ("one",), "c": ("two",)}
@@ -71,10 +71,11 @@ def test_requests_that_are_passed_on_as_tcp_may_be_lost() -> None:
 def test_a_stall_over_the_bound_is_a_violation_on_each_port(port: str, kind: str) -> None:
     slow = result(measure.Operation(kind, 11.0, 12.2))
     assert slow.is_over_bound(port)
-    assert slow.violations == (f"{kind} stalled for 1.10 s (bound 1 s, the machine's part 0.00 s at most)",)
-    assert result(measure.Operation(kind, 11.0, 12.0)).violations == ()
+    assert slow.stalls == (f"{kind} stalled for 1.10 s (bound 1 s, the machine's part 0.00 s at most)",)
+    assert slow.violations == ()
+    assert result(measure.Operation(kind, 11.0, 12.0)).stalls == ()
     for forgiving in ("excused", "unbounded"):
-        assert result(measure.Operation(kind, 11.0, 12.2), **{forgiving: frozenset({kind})}).violations == ()
+        assert result(measure.Operation(kind, 11.0, 12.2), **{forgiving: frozenset({kind})}).stalls == ()
 
 
 def test_a_stall_that_the_machine_explains_is_only_marked() -> None:
@@ -82,21 +83,24 @@ def test_a_stall_that_the_machine_explains_is_only_marked() -> None:
     elsewhere = measure.Operation(report.CONTROL, 11.0, 11.3)
     seen = result(slow, elsewhere)
     assert seen.is_over_bound("http")
-    assert seen.violations == ()
+    assert seen.stalls == ()
     before = measure.Operation("GET http", 4.0, 4.3)
-    assert result(slow, before).violations == ()
+    assert result(slow, before).stalls == ()
     hub = measure.Operation(report.HUB_CONTROL, 11.0, 11.3)
-    assert result(slow, hub).violations != ()
+    assert result(slow, hub).stalls != ()
     tunnel = measure.Operation("GET through proxy", 11.0, 12.2)
-    assert result(tunnel, hub).violations == ()
-    assert result(tunnel, hub, is_hub=True).violations != ()
+    assert result(tunnel, hub).stalls == ()
+    assert result(tunnel, hub, is_hub=True).stalls != ()
     # What was slow in quiet times on one port explains nothing on another.
-    assert result(slow, measure.Operation("GET https", 4.0, 4.3)).violations != ()
+    assert result(slow, measure.Operation("GET https", 4.0, 4.3)).stalls != ()
 
 
 def test_without_a_bound_only_what_is_beyond_reason_is_a_violation() -> None:
-    assert result(measure.Operation("GET http", 11.0, 15.0), bound=None).violations == ()
-    assert result(measure.Operation("GET http", 11.0, 18.0), bound=None).violations == ("GET http stalled for 6.90 s",)
+    fine, slow = measure.Operation("GET http", 11.0, 15.0), measure.Operation("GET http", 11.0, 18.0)
+    assert (result(fine, bound=None).violations, result(fine, bound=None).stalls) == ((), ())
+    assert result(slow, bound=None).violations == ("GET http stalled for 6.90 s",)
+    assert result(slow, bound=None).stalls == ()
+    assert result(slow, excused=frozenset({"GET http"})).violations == ()
 
 
 def steady(first: float, last: float) -> list[measure.Operation]:
@@ -111,7 +115,7 @@ def test_who_was_with_a_lost_balancer_comes_again_and_how_soon_is_what_counts() 
     lost = measure.Operation("GET http", 10.2, 20.0, "timed out")
     thawed = measure.Operation("GET https", 10.3, 16.1)
     seen = result(*steady(4.0, 10.0), lost, thawed, *steady(10.9, 20.0), bound=2.0, is_balancer=True)
-    assert (seen.violations, seen.requests_failed) == ((), 1)
+    assert (seen.violations, seen.stalls, seen.requests_failed) == ((), (), 1)
     assert seen.ports["http"].stall == pytest.approx(1.0)
 
 
@@ -127,12 +131,12 @@ def test_what_is_cut_when_the_node_takes_the_address_back_is_lost_as_well() -> N
 
 def test_a_balancer_whose_address_nobody_takes_over_in_time() -> None:
     seen = result(*steady(4.0, 10.0), *steady(12.5, 20.0), bound=2.0, is_balancer=True)
-    assert [words.partition(" (")[0] for words in seen.violations] == [
+    assert [words.partition(" (")[0] for words in seen.stalls] == [
         f"{kind} stalled for 2.60 s" for kind in failures.REQUESTS
     ]
     slow = measure.Operation("GET http", 10.1, 13.3)  # found nobody, and asked once more after three seconds
     seen = result(*steady(4.0, 10.0), *steady(11.0, 20.0), slow, bound=2.0, is_balancer=True)
-    assert [words.partition(" (")[0] for words in seen.violations] == ["GET http stalled for 3.10 s"]
+    assert [words.partition(" (")[0] for words in seen.stalls] == ["GET http stalled for 3.10 s"]
     late = measure.Operation("GET http", 12.3, 12.4, "refused")
     seen = result(*steady(4.0, 10.0), *steady(11.0, 20.0), late, bound=2.0, is_balancer=True)
     assert seen.violations == ("GET http: refused",)
@@ -162,10 +166,12 @@ def test_what_the_inventory_found_is_a_violation() -> None:
 
 
 def test_the_table_has_a_cell_for_each_column() -> None:
+    slow = measure.Operation("agent", 11.0, 12.2, "refused")
+    late = measure.Operation("GET http", 11.0, 12.2)
     whole = report.CampaignResult(
         seed=1,
         database="SQLite",
-        strikes=(result(), result(rest=None)),
+        strikes=(result(), result(slow, late, rest=None)),
         publications=2,
         upstream_copies=1.0,
         promises_checked=9,
@@ -173,11 +179,13 @@ def test_the_table_has_a_cell_for_each_column() -> None:
         usual={},
         quiet_stalls={},
     )
-    columns, rows = report.table(whole)
+    columns, rows = tabulation.table(whole)
     assert len(set(columns)) == len(columns)
     assert all(len(row) == len(columns) for row in rows)
     assert rows[1][-2] == "never"
-    assert "2 faults" in report.summary(whole)
+    assert whole.timeless_violations == ("f t: agent: refused",)
+    assert len(whole.all_violations) == 2
+    assert "2 faults" in tabulation.summary(whole)
 
 
 LINE = 'GET {} {} {} 10.0.0.1 "agent"\n'

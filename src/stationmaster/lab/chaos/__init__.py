@@ -2,5 +2,5 @@
 
 ``plan`` draws, ``faults`` is the table of what can be done, ``strikes`` how, ``stage`` the group it is done to,
 ``churn`` the upstream that never rests, ``inventory`` looks at every byte that a station serves, ``campaign`` conducts,
-``report`` judges each fault, ``outcome`` the whole.
+``report`` judges each fault, ``outcome`` the whole, and ``tabulation`` shows it.
 """
