@@ -60,6 +60,9 @@ IMPACTS = {
     "AgentPortTaken": "After a return it gets its whole share of the work at once.",
     "SetupFailed": "Clients or balancers may meet a closed firewall.",
     "PortTaken": _NOT_EQUAL,
+    "RecordRefused": "Somebody else writes to the volume, or it is damaged; nobody goes by what was refused.",
+    "RecordDiffers": "A host that starts without the hub and without its state would come back with older settings.",
+    "WouldNotFit": "Clients get nothing newer of that source until there is room.",
     "NumberConflict": "Hub and volume remember differently, as after a restored backup; clients keep what they have.",
     "PermittedRange": "Those whom the entry meant are refused.",
 }
