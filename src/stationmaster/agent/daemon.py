@@ -1,7 +1,8 @@
 """Runs cycles: one, or one after the other until it is told to stop. A job that has begun is always finished first.
 
 Between cycles the agent sleeps as long as the hub wants, a little more or less, so that a fleet that was started
-together does not call together. Nothing ends it but a signal: a hub that is away is asked again.
+together does not call together. Nothing ends it but a signal: a hub that is away is asked again, soon at first, then no
+more often than in good times. So a hub that comes back after an hour meets the load that it bears every day (I9).
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from stationmaster.model import errors
 LOG = logging.getLogger("stationmaster.agent")
 
 _JITTER = 0.2
+_USUAL_SECONDS = 120.0  # until the hub has said what it wants
 _AFTER_FAILURE_SECONDS = 30.0
 _SLICE_SECONDS = 0.5
 _LOCK_SECONDS = 120.0
@@ -36,6 +38,14 @@ def hold(state_directory: Path, through: doors.Doors) -> Iterator[None]:
 def next_pause(seconds: float, random: float) -> float:
     """How long to sleep, spread by a fifth around what the hub wants; ``random`` is from 0 to 1."""
     return max(1.0, seconds) * (1 - _JITTER / 2 + _JITTER * random)
+
+
+def pause_after_failure(failures: int, usual: float, random: float) -> float:
+    """How long to sleep after the n-th failure in a row: twice as long each time, up to the usual pause.
+
+    From half to one and a half of that: what lost the hub at one moment comes back spread. ``random`` is from 0 to 1.
+    """
+    return min(max(1.0, usual), _AFTER_FAILURE_SECONDS * 2.0 ** (min(failures, 10) - 1)) * (0.5 + random)
 
 
 class Daemon:
@@ -64,17 +74,18 @@ class Daemon:
 
     def run_until_stopped(self) -> None:
         """Cycle after cycle."""
-        is_first = True
+        is_first, failures, usual = True, 0, _USUAL_SECONDS
         while not self._is_stopping:
-            seconds = _AFTER_FAILURE_SECONDS
+            failures += 1
             try:
-                seconds = self.run_once(is_thorough=is_first).checkin_seconds
-                is_first = False
+                usual = self.run_once(is_thorough=is_first).checkin_seconds
+                is_first, failures = False, 0
             except errors.StationmasterError as exc:
                 LOG.warning("%s", exc, extra={"action": "check-in", "code": exc.code})
             except Exception:
                 LOG.exception("The cycle broke off", extra={"action": "check-in"})
-            self._sleep(next_pause(seconds, self._doors.random()))
+            drawn = self._doors.random()
+            self._sleep(pause_after_failure(failures, usual, drawn) if failures else next_pause(usual, drawn))
 
     def _sleep(self, seconds: float) -> None:
         deadline = self._doors.clock.monotonic() + seconds

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import random
 import threading
 from collections.abc import Callable
 
@@ -108,6 +109,11 @@ class HubLink:
         return self._sessions[way.proxy]
 
 
+def spread(seconds: float, drawn: float) -> float:
+    """A tenth more or less: stations that were started together, or lost the hub together, do not stay in step."""
+    return seconds * (0.9 + 0.2 * drawn)
+
+
 class HeartbeatThread:
     """Sends the station's state again and again, and puts what the hub answers on the board."""
 
@@ -118,7 +124,9 @@ class HeartbeatThread:
         clock: clocks.Clock,
         compose: Callable[[], protocol.StationHeartbeat],
         records: visible_record.Reader,
+        draw: Callable[[], float] = random.random,
     ) -> None:
+        self._draw = draw
         self._records = records
         self._link = link
         self._board = board
@@ -135,7 +143,7 @@ class HeartbeatThread:
             except Exception:  # noqa: BLE001 - the edge of a thread that must go on
                 _log.exception("A heartbeat failed.", extra={"action": "heartbeat"})
             desired = self._board.read().desired
-            pause = desired.heartbeat_seconds if desired else _FIRST_SECONDS
+            pause = spread(desired.heartbeat_seconds if desired else _FIRST_SECONDS, self._draw())
             stop.wait(_LEAST_SECONDS)
             self._wake.wait(max(0.0, pause - (self._clock.monotonic() - begun)))
             self._wake.clear()
