@@ -3,8 +3,8 @@ import math
 
 import pytest
 
-from stationmaster.lab import failures, measure, web
-from stationmaster.lab.chaos import campaign, faults, outcome, plan, report, tabulation
+from stationmaster.lab import addressing, failures, machines, measure, web, world
+from stationmaster.lab.chaos import campaign, faults, outcome, plan, report, stage, tabulation
 from stationmaster.model import errors
 
 TARGETS = {"a": ("one", "two"), "b": ("one",), "c": ("two",)}
@@ -38,6 +38,23 @@ def test_a_short_campaign_has_one_fault_of_each_family_and_another_seed_others()
     assert len(drawn) > 20
     for family, members in enumerate(faults.FAMILIES.values()):
         assert {one[family] for one in drawn} == set(members) <= set(faults.TABLE)
+
+
+@pytest.mark.parametrize("has_database", [True, False])
+def test_the_stage_has_a_host_for_each_target(has_database: bool) -> None:
+    hosts = {spec.name for spec in stage.hosts(has_database=has_database)} | {"all"}
+    for fault in faults.TABLE.values():
+        assert set(fault.targets) <= hosts or (fault.needs_database and not has_database)
+
+
+@pytest.mark.parametrize(("has_database", "hubs"), [(True, 2), (False, 1)])
+def test_one_name_leads_to_all_hubs_and_another_to_no_balancers_own_address(has_database: bool, hubs: int) -> None:
+    plan_ = addressing.LabPlan("00ff", stage.hosts(has_database=has_database), stage.FLOATING)
+    found = [line.split() for line in plan_.render_hosts_file("sta").splitlines()]
+    assert sum(machines.HUB_NAME in names for _, *names in found) == hubs
+    (line,) = [one for one in plan_.render_hosts_file("rpm1").splitlines() if world.BALANCER in one]
+    assert line == f"{plan_.floating_address(world.BALANCER, addressing.Network.EDGE)} {world.BALANCER}"
+    assert line.split()[0] not in {plan_.address(name, addressing.Network.EDGE) for name in stage.BALANCERS}
 
 
 def look(**changes: object) -> report.Look:
