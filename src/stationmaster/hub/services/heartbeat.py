@@ -18,6 +18,7 @@ from stationmaster.hub.db import schema, store
 from stationmaster.hub.services import (
     events,
     facts,
+    joining,
     leases,
     mirror_lists,
     port_changes,
@@ -80,7 +81,8 @@ def receive(
         desired_digest=wanted_digest,
         desired=wanted if heartbeat.desired_digest != wanted_digest else None,
         visible=[visible[source.source_id] for source in wanted.sources if source.source_id in visible],
-        is_in_rotation=not _is_excluded(tx, station.id),
+        is_in_rotation=not _is_excluded(tx, station.id)
+        and joining.may_join(tx, now, hub, station, heartbeat, visible, mirrored),
         leases=leases.renew(tx, now, wanted.group_id, station.id, mirrored) if is_leading else [],
         copies=hub.orders.copies_of(station.id),
         volume_lease=removing,
