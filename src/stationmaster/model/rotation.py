@@ -79,7 +79,8 @@ class Snapshot:
 
     ``candidate`` is the one generation that the group stages next (R7), ``candidate_seconds`` since when, and
     ``lost_seconds`` since when no station in touch holds it. ``is_candidate_old``: it was there before the leader found
-    it again, so somebody may be removing it.
+    it again, so somebody may be removing it. ``parted_seconds``: since a station left the group, which balancers may
+    still take for ready.
     """
 
     source_id: str
@@ -95,6 +96,7 @@ class Snapshot:
     since_sync_raised: float = math.inf
     orphaned_seconds: float = 0.0
     staging_seconds: float = 0.0
+    parted_seconds: float = math.inf
     is_settled: bool = True
 
 

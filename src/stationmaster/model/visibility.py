@@ -6,7 +6,8 @@ The rules, in the order in which they are applied:
     is believed when most stations say so or all hold it, since a volume may also come from another group.
  3. The group goes forward to the candidate (R7), once every station in rotation holds it whole and fetchable (I5, R4).
     "All of none" is no consent (R9).
-    A generation of old is waited for one liveness period: only then has every remover heard that it must stay.
+    A generation of old is waited for one liveness period: only then has every remover heard that it must stay. So is
+    one that comes when a station has just left the group: until then balancers may take that for ready.
  4. It goes back only when no station in touch holds what is visible: then the newest generation held whole is shown
     again, under a higher number, after those that may still show the old one are provably unready (R6).
  5. A station that lags for too long is first told to leave, and no longer waited for once balancers have seen it (R2).
@@ -132,6 +133,8 @@ def _is_agreed(snapshot: rotation.Snapshot, limits: rotation.Limits) -> bool:
     if snapshot.candidate is None or (snapshot.visible and snapshot.visible.generation == snapshot.candidate):
         return False
     if snapshot.is_candidate_old and snapshot.candidate_seconds < limits.liveness:
+        return False
+    if snapshot.parted_seconds <= limits.liveness:
         return False
     members = rotation.members(snapshot, limits)
     return bool(members) and all(snapshot.candidate in one.fetchable for one in members)

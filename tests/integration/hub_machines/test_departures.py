@@ -89,3 +89,20 @@ def test_one_whose_data_others_hold_goes_at_once(fleet: Any, unreferenced: Any) 
     assert fleet.events("STATION_LEAVES_WITH_DATA") == []
     with pytest.raises(oci.exceptions.ServiceError):
         fleet.stations.get_management_station(group.a.id)
+
+
+def test_what_one_that_left_lacks_waits_until_balancers_saw_it_go(fleet: Any, group: Any) -> None:
+    """R2: it is taken for ready for a moment; found by the exploration."""
+    lead(fleet, group)
+    group.b.held[group.source.id] = ["g1"]
+    settle(fleet, group)
+    group.a.held[group.source.id] = ["g1", "g2"]
+    settle(fleet, group, 1)
+    delete(fleet, group.b)
+    for _ in range(4):
+        fleet.tick(2)
+        assert [one.generation for one in group.a.beat().visible] == ["g1"]
+    for _ in range(2):
+        fleet.tick(2)
+        group.a.beat()
+    assert [one.generation for one in group.a.visible] == ["g2"]

@@ -370,3 +370,9 @@ def test_r7_a_candidate_is_fixed_until_visible_or_lost(facts: rotation.Snapshot)
     if ruling.verdict is candidates.Verdict.SET:
         assert any(ruling.generation in one.held for one in facts.stations if one.silent_seconds <= 10)
         assert ruling.generation != shown
+
+
+def test_a_station_that_just_left_is_waited_for_until_balancers_saw_it_go() -> None:
+    both = station("a", "g0", "g1"), station("b", "g0", "g1")
+    assert decide(visible(1, "g0"), *both, parted_seconds=10.0).verdict is V.KEEP
+    assert decide(visible(1, "g0"), *both, parted_seconds=10.1).verdict is V.ADVANCE

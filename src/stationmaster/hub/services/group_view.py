@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.db import schema
-from stationmaster.hub.services import facts, mirror_lists, station_facts
+from stationmaster.hub.services import facts, mirror_lists, partings, station_facts
 from stationmaster.model import groups, leadership, moments, protocol, rotation, sharing
 
 _OLD = datetime.timedelta(minutes=1)
@@ -104,6 +104,7 @@ def view_group(
     leases = _by_source(tx, schema.source_leases, group_id)
     candidates = _by_source(tx, schema.candidates, group_id)
     volumes = _volumes(tx, reports)
+    parted = partings.parted_seconds(tx, now, head)
     snapshots = {
         source.id: rotation.Snapshot(
             source_id=source.id,
@@ -116,6 +117,7 @@ def view_group(
             if source.id in orphans
             else 0.0,
             staging_seconds=station_facts.staging_seconds(source.id, reports),
+            parted_seconds=parted,
             is_settled=is_settled,
             lease=lease_of(leases.get(source.id), now, since),
             **_candidate(candidates.get(source.id), known.get(source.id, {}), now, since),

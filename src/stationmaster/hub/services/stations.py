@@ -14,6 +14,7 @@ from stationmaster.hub.services import (
     events,
     mirror_lists,
     own_profiles,
+    partings,
     port_changes,
     references,
     station_config,
@@ -169,11 +170,13 @@ def _tell_of_groups(tx: sa.Connection, now: datetime.datetime, actor: events.Act
     after = groups.group_key(new.hostname, new.compartment_id) if new is not None else None
     if before == after:
         return
-    for row, kind, verb in ((old, "STATION_LEFT_GROUP", "left"), (new, "STATION_JOINED_GROUP", "joined")):
+    for row, kind, verb in ((old, partings.LEFT, "left"), (new, "STATION_JOINED_GROUP", "joined")):
         if row is None:
             continue
         others = [one for one in mirror_lists.members(tx, row.hostname, row.compartment_id) if one.id != row.id]
         if others:
             names = ", ".join(peer.display_name for peer in others)
             message = f"Station {row.display_name} {verb} the group of {row.hostname}, where {names} are."
-            _tell(tx, now, actor, row, kind, message, {"hostname": row.hostname, "peers": [one.id for one in others]})
+            data: dict[str, Any] = {"hostname": row.hostname, "peers": [one.id for one in others]}
+            data[partings.REGISTERED] = row.managed_instance_id is not None
+            _tell(tx, now, actor, row, kind, message, data)
