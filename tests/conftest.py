@@ -227,9 +227,7 @@ def _copy_hub(made: Path, directory: Path) -> None:
 @contextlib.contextmanager
 def running_hub(directory: Path, database: str | None = None) -> Iterator[LiveHub]:
     """A hub made by ``hub init``, served by a real uvicorn on a free loopback port."""
-    import uvicorn
-
-    from stationmaster.hub import opening, public_address, wiring
+    from stationmaster.hub import opening, public_address
 
     wall_clock = ShiftedClock()
     if database is None:
@@ -240,6 +238,17 @@ def running_hub(directory: Path, database: str | None = None) -> Iterator[LiveHu
     endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
     opened = opening.open_hub(directory / "state", public_address.Own(endpoint, is_given=True), wall_clock)
     hub = dataclasses.replace(opened, clock=wall_clock, watch=None)  # a clock that tests move
+    with served(hub, listener):
+        yield LiveHub(hub, endpoint, directory / "oci" / "config", wall_clock)
+
+
+@contextlib.contextmanager
+def served(hub: context.Hub, listener: socket.socket) -> Iterator[None]:
+    """A hub behind a real uvicorn; socket and store are closed at the end."""
+    import uvicorn
+
+    from stationmaster.hub import wiring
+
     config = uvicorn.Config(wiring.build_app(hub), log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
@@ -248,12 +257,32 @@ def running_hub(directory: Path, database: str | None = None) -> Iterator[LiveHu
         deadline = time.monotonic() + 10
         while not server.started and time.monotonic() < deadline:
             time.sleep(0.01)
-        yield LiveHub(hub, endpoint, directory / "oci" / "config", wall_clock)
+        yield
     finally:
         server.should_exit = True
         thread.join()
         listener.close()
         hub.store.close()
+
+
+@contextlib.contextmanager
+def replica(live: LiveHub, wall_clock: clock.Clock) -> Iterator[LiveHub]:
+    """One more hub process on the state and database of ``live``, with its own wall clock, as `hub serve` has it."""
+    from stationmaster.hub import opening, public_address
+
+    listener = socket.create_server(("127.0.0.1", 0))
+    endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    state = live.oci_config.parent.parent / "state"
+    hub = opening.open_hub(state, public_address.Own(live.endpoint, is_given=True), wall_clock)
+    with served(hub, listener):
+        yield LiveHub(hub, endpoint, live.oci_config, live.clock)
+
+
+@pytest.fixture
+def new_replica(live_postgres_hub: LiveHub) -> Iterator[Callable[[clock.Clock], LiveHub]]:
+    """Makes replicas of the hub on PostgreSQL."""
+    with contextlib.ExitStack() as stack:
+        yield lambda wall_clock: stack.enter_context(replica(live_postgres_hub, wall_clock))
 
 
 @pytest.fixture

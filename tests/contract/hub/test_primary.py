@@ -186,7 +186,7 @@ def test_a_fail_over_is_noticed_though_no_connection_broke(pair: Any) -> None:
     assert told == []
 
     second.control("promote")
-    with pytest.raises(primary.NotDecidingError, match="changed"):
+    with pytest.raises(primary.ChangedError, match="changed"):
         write(store, 5)
     assert len(told) == 1
     write(store, 6)

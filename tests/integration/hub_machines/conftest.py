@@ -354,8 +354,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """The fixture ``fleet`` with the databases a test is for."""
     if "fleet" in metafunc.fixturenames:
         databases: list[Any] = ["sqlite"]
+        postgres = pytest.param("postgres", marks=pytest.mark.postgres)
         if metafunc.function.__name__ in _ON_BOTH:
-            databases.append(pytest.param("postgres", marks=pytest.mark.postgres))
+            databases.append(postgres)
+        if "new_replica" in metafunc.fixturenames:
+            databases = [postgres]
         metafunc.parametrize("fleet", databases, indirect=True)
 
 

@@ -23,7 +23,7 @@ from starlette.types import Receive, Scope, Send
 from stationmaster.hub import context, logs, measures
 from stationmaster.hub.api import authentication, decoding, failures, retry_tokens, routes
 from stationmaster.hub.api.call import NOBODY, Answer, Call, Principal, PrincipalKind
-from stationmaster.hub.db import store
+from stationmaster.hub.db import primary, store
 from stationmaster.model import errors, ocid, signing
 
 _BODY_GRACE_SECONDS = 10.0
@@ -129,7 +129,10 @@ class Frame:
         )
         if call.route.prepare is not None:
             decoded = dataclasses.replace(decoded, prepared=call.route.prepare(decoded))
-        return self._run(decoded)
+        try:
+            return self._run(decoded)
+        except primary.ChangedError:  # nothing was written; handlers ask whether the hub may decide each time
+            return self._run(decoded)
 
     def _run(self, call: Call) -> Answer:
         opened = call.route.opened

@@ -52,9 +52,13 @@ _STANDBY_STATES = frozenset({"25006", "0A000"})  # read-only transaction; no wri
 
 
 class NotDecidingError(errors.HostError):
-    """The database cannot take decisions at the moment, or another one was put in its place just now."""
+    """The database cannot take decisions at the moment."""
 
     code = "ServiceUnavailable"
+
+
+class ChangedError(NotDecidingError):
+    """Another server was put in the place of the former, just now: who decides anew knows of it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +106,7 @@ class Guard:
                 self._server = present
         if change:
             self._on_change(change)
-            raise NotDecidingError(f"The hub's database changed: {change}.", hint="Try again.")
+            raise ChangedError(f"The hub's database changed: {change}.", hint="Try again.")
         moment: datetime.datetime = row.time
         return moment.astimezone(datetime.UTC)
 
