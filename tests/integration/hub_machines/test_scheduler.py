@@ -4,6 +4,7 @@ import datetime
 import threading
 from typing import Any, cast
 
+import oci
 import pytest
 import sqlalchemy as sa
 
@@ -165,3 +166,31 @@ def test_it_runs_until_it_is_stopped(fleet: Any, group: Any) -> None:
         stop.set()
         thread.join(5)
     assert not thread.is_alive()
+
+
+def test_an_hour_without_hub_excludes_nobody(fleet: Any, group: Any) -> None:
+    """R8, R9: what a station lacked before counts from when the hub listens again."""
+    fleet.tick()
+    hold(group, "g1")
+    fleet.tick()
+    group.beat()
+    group.a.held[group.source.id].append("g2")
+    details = oci.os_management_hub.models.SynchronizeMirrorsDetails(software_source_list=[group.source.id])
+    fleet.stations.synchronize_mirrors(group.a.id, details)
+    for _ in range(3):
+        group.beat()
+        fleet.tick(1)
+    with fleet.live.hub.store.read() as tx:
+        assert [row.generation for row in tx.execute(schema.station_lags.select())] == ["g2"], "B lags already"
+    fleet.live.clock.shift += 3600
+    fleet.live.hub.settling.unsettle()
+
+    def wait(seconds: int) -> int:
+        for _ in range(seconds // 3):
+            group.beat()
+            fleet.tick(3)
+        return len(fleet.events("STATION_LEFT_ROTATION"))
+
+    assert wait(30) == 0
+    assert fleet.live.hub.is_settled
+    assert wait(45) == 1, "but it is not waited for beyond the lag limit"
