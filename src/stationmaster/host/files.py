@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import io
 import os
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, BinaryIO
@@ -107,7 +108,8 @@ class Files:
 
     def open_append(self, path: Path) -> BinaryIO:
         """Open for adding at the end: a download that resumes. A link in its place is an error, never followed."""
-        return open(path, "ab", buffering=0, opener=_no_link)
+        # By its descriptor, which spares each download three system calls of open().
+        return io.FileIO(_no_link(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND), "wb")
 
     def truncate(self, path: Path) -> None:
         """Throw away the bytes of a download that cannot be resumed."""
@@ -191,7 +193,7 @@ class Files:
         return tempfile.TemporaryDirectory(prefix=prefix)
 
 
-def _no_link(path: str, flags: int) -> int:
+def _no_link(path: Path | str, flags: int) -> int:
     """An opener that refuses a link as the last part: who may write to a directory could lead us elsewhere with it."""
     return os.open(path, flags | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
 

@@ -32,6 +32,8 @@ class Mirrors:
     def in_order(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The addresses to ask, and those put aside."""
         with self._lock:
+            if not self._aside:
+                return self.bases, ()
             return (
                 tuple(base for base in self.bases if base not in self._aside),
                 tuple(base for base in self.bases if base in self._aside),

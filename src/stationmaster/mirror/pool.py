@@ -13,6 +13,7 @@ from stationmaster.host import files as host_files
 from stationmaster.mirror import fileref, volume
 
 _NO_LINK = {errno.EMLINK, errno.ENOSPC, errno.EPERM, errno.EXDEV, errno.ENOTSUP, errno.EOPNOTSUPP}
+_MODE = 0o644
 _numbers = itertools.count()
 
 
@@ -23,7 +24,7 @@ class Pool:
         self._is_doubted = is_doubted  # content is believed only after its digest was looked at
         self._files = files
         self._volume = place
-        self._known_directories: set[str] = set()
+        self._directories: dict[tuple[str, str], Path] = {}
         self._lock = threading.Lock()
 
     def path(self, sha256: str) -> Path:
@@ -56,36 +57,39 @@ class Pool:
 
     def admit(self, part: Path, sha256: str, checksum: fileref.Checksum) -> None:
         """Take a verified file in; ``part`` is gone afterwards. Time and mode are set before it is visible."""
-        target = self.path(sha256)
-        self._make_directory("sha256", sha256, target)
-        self._files.set_mode(part, 0o644)
+        target = self._directory("sha256", sha256) / sha256
+        found = part.stat()
+        if stat.S_IMODE(found.st_mode) != _MODE:
+            self._files.set_mode(part, _MODE)
         self._files.set_mtime(part, fileref.package_mtime(sha256))
-        if (
-            _is_same_size(part, target) and not self._is_doubted
-        ):  # another source brought it meanwhile; its name keeps its inode
+        # Another source may have brought it meanwhile; its name keeps its inode.
+        if not self._is_doubted and _has_size(target, found.st_size):
             self._files.remove(part)
         else:
             self._files.rename(part, target)
         if checksum.algorithm != "sha256":
-            alias = self._volume.pool_path(checksum.algorithm, checksum.value)
-            self._make_directory(checksum.algorithm, checksum.value, alias)
+            alias = self._directory(checksum.algorithm, checksum.value) / checksum.value
             self._files.replace_symlink(alias, f"../../sha256/{sha256[:2]}/{sha256}")
 
     def place(self, sha256: str, target: Path) -> bool:
         """Give content a name in a tree; False when the name is taken. Where links run out, it becomes a copy."""
         return link_or_copy(self._files, self.path(sha256), target, mtime=fileref.package_mtime(sha256))
 
-    def _make_directory(self, algorithm: str, digest: str, target: Path) -> None:
-        name = f"{algorithm}/{digest[:2]}"
+    def _directory(self, algorithm: str, digest: str) -> Path:
+        """Where the digest's name belongs, made when it is the first there."""
+        key = algorithm, digest[:2]
         with self._lock:
-            if name not in self._known_directories:
-                self._volume.make_directory(target.parent)
-                self._known_directories.add(name)
+            found = self._directories.get(key)
+            if found is None:
+                found = self._volume.pool_path(algorithm, digest).parent
+                self._volume.make_directory(found)
+                self._directories[key] = found
+            return found
 
 
-def _is_same_size(part: Path, target: Path) -> bool:
+def _has_size(path: Path, size: int) -> bool:
     try:
-        return target.stat().st_size == part.stat().st_size
+        return path.stat().st_size == size
     except FileNotFoundError:
         return False
 
