@@ -38,6 +38,10 @@ class Listener(Protocol):
         """It was told to stop, and goes on when it may."""
         ...
 
+    def interrupted(self, source_id: str) -> bool:
+        """The volume failed under it; False when that happened too often to be tried again without a word."""
+        ...
+
 
 class Account:
     """One run. ``token`` is the lease it runs under, None for a copy from peers."""
@@ -86,6 +90,9 @@ class Account:
         if isinstance(error, failures.StoppedError):
             _log.info("A sync was stopped.", extra={"source": self._source.name})
             self._listener.stopped(self._source.source_id)
+            return
+        if error is not None and is_volumes_fault(error) and self._listener.interrupted(self._source.source_id):
+            _log.warning(error.message, extra={"source": self._source.name, "code": error.code})
             return
         if isinstance(error, failures.SignatureMissingError) and self._source.format is protocol.SourceFormat.RPM:
             error = failures.SignatureMissingError(error.message, hint=_UNSIGNED_HINT)
@@ -136,6 +143,16 @@ def is_reached(ended: outcome.SyncOutcome | None, error: errors.StationmasterErr
     """Whether anything answered at the address: a station that nothing answers is no leader for a while (R5)."""
     is_silent = isinstance(error, failures.UnavailableError) and error.status is None
     return not (is_silent and (ended is None or not ended.bytes_downloaded))
+
+
+def is_volumes_fault(error: errors.StationmasterError) -> bool:
+    """Whether a file system that may come back by itself was the reason: a mount that was away for a moment.
+
+    Who fails so may still be the best to go on; for another one to follow takes the time of a lease (R5).
+    """
+    return isinstance(error, errors.VolumeError) and not isinstance(
+        error, failures.VolumeFullError | failures.ManifestDamagedError
+    )
 
 
 def percentage(progress: outcome.Progress) -> int:

@@ -217,6 +217,7 @@ class SyncView:
     """The sync of one source: what runs or waits, how the last one ended, and when to try a failed one again.
 
     A copy from peers is one too; it answers no request, and is tried again after a pause of its own.
+    ``interruptions``: how often the volume failed under it since it last came to an end.
     """
 
     is_queued: bool = False
@@ -227,6 +228,8 @@ class SyncView:
     retry_at: float = float("-inf")
     copy_failures: int = 0
     copy_retry_at: float = float("-inf")
+    interruptions: int = 0
+    pause_until: float = float("-inf")
 
     @property
     def room_bytes(self) -> int:

@@ -32,6 +32,8 @@ def plan_source(
     if volume.write_problem is not None or source.source_id in volume.unreadable or not _is_free(snapshot, source):
         return
     yield from lost_files.due(snapshot, source, now)[:1]
+    if now.at < _sync_of(snapshot, source).pause_until:
+        return
     copy = next_copy(snapshot, source)
     if copy is not None and now.at >= _sync_of(snapshot, source).copy_retry_at:
         yield copy

@@ -29,6 +29,7 @@ _FIRST_PAUSE_SECONDS = 15.0
 _LONGEST_PAUSE_SECONDS = 900.0
 _FIRST_COPY_PAUSE_SECONDS = 1.0
 _LONGEST_COPY_PAUSE_SECONDS = 30.0
+_MOST_INTERRUPTIONS = 3
 # The hub has one station write a source to a volume. Another's record that is not renewed for so long is of one that is
 # gone or frozen; one that wakes finds itself overtaken before it publishes, and its files are its own (R1).
 LAPSE_SECONDS = 12.0
@@ -197,7 +198,7 @@ class Syncs:
     def ended(self, source_id: str, report: protocol.SyncReport, *, has_failed: bool, is_copy: bool) -> None:
         """Store how a run ended, and when to try again."""
         former, now_at = self._view(source_id), self._doors.clock.monotonic()
-        common: dict[str, Any] = {"is_queued": False, "is_running": False, "report": report}
+        common: dict[str, Any] = {"is_queued": False, "is_running": False, "report": report, "interruptions": 0}
         if is_copy:
             failed = former.copy_failures + 1 if has_failed else 0
             pause = min(_FIRST_COPY_PAUSE_SECONDS * 2 ** min(failed, 10), _LONGEST_COPY_PAUSE_SECONDS)
@@ -213,6 +214,17 @@ class Syncs:
         if not self._stop.is_set():
             former = self._before.get(source_id, snapshots.SyncView())
             self._change(source_id, is_queued=False, is_running=False, number=former.number, report=former.report)
+
+    def interrupted(self, source_id: str) -> bool:
+        """As if it had not begun, for a few times; the next try is after a pause, on a volume that looks well."""
+        former = self._before.get(source_id, snapshots.SyncView())
+        times = former.interruptions + 1
+        if times > _MOST_INTERRUPTIONS:
+            return False
+        self.stopped(source_id)
+        pause = self._doors.clock.monotonic() + 2.0 ** (times - 1)
+        self._change(source_id, interruptions=times, pause_until=pause)
+        return True
 
     def running(self, source_id: str, report: protocol.SyncReport) -> None:
         """Show how far a sync is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import hashlib
 import os
 import shutil
 import signal
@@ -170,6 +171,16 @@ class Member:
     def get(self, path: str) -> loopback.Answer:
         return loopback.fetch(self.direct.http, path, source="127.0.0.2")
 
+    def lose(self, path: str) -> Path:
+        """Somebody removes a package, from the pool as well; returns where it was served."""
+        served = self.mirror / "published" / SOURCE / path
+        pooled = (
+            self.mirror / "pool" / "sha256" / (digest := hashlib.sha256(served.read_bytes()).hexdigest())[:2] / digest
+        )
+        for one in (served, pooled):
+            one.unlink()
+        return served
+
     def end(self) -> None:
         self.kill()
         triples = [spec.ports.PortTriple(one.proxy, one.http, one.https) for one in (self.direct, self.balancer)]
@@ -282,7 +293,7 @@ def test_on_a_shared_volume_the_next_leader_resumes(pair: Pair) -> None:
 
 @pytest.mark.parametrize("pair", [("mirror0", "mirror1")], indirect=True)
 def test_the_upstream_sends_each_byte_once(pair: Pair) -> None:
-    """The follower copies from its peer, past a holder that does not answer, and later fills a loss from it."""
+    """The follower copies from its peer, past a holder that does not answer, and later mends a loss from it."""
     first, second = pair.members
     pair.lead(first, 1)
     for one in pair.members:
@@ -311,10 +322,21 @@ def test_the_upstream_sends_each_byte_once(pair: Pair) -> None:
     assert (report.sync.lease_token, report.sync.generation, report.sync.problem) == (0, generation, None)
 
     path = f"/g/{SOURCE}/{generation}/Packages/p3.rpm"
-    (second.mirror / "published" / SOURCE / "Packages" / "p3.rpm").unlink()
+    lost = second.lose("Packages/p3.rpm")
     assert second.get(path).body == PACKAGES["Packages/p3.rpm"]
     absent = second.get(f"/g/{SOURCE}/{generation}/InRelease")
     assert (absent.status, absent.headers["x-stationmaster-miss"]) == (404, "NeverExisted")
+    pair.until("what was lost is on the volume again, from the peer", lost.exists)
+    pair.until("it is an equal again", lambda: second.get("/healthz").status == 200)
+    assert pair.upstream.asked["Packages/p3.rpm"] == 1
+
     first.end()
+    second.lose("Packages/p3.rpm")
     again = second.get(path)
     assert (again.status, again.headers["retry-after"]) == (503, "1")
+    pair.until("it says what it lost", lambda: "FilesLost" in {one.code for one in pair.hub.heard[second.id].reasons})
+    assert not lost.exists()
+    assert pair.upstream.asked["Packages/p3.rpm"] == 1, "without the lease it is not asked"
+    pair.lead(second, 2)
+    pair.until("the upstream gave what no peer has", lost.exists)
+    assert pair.upstream.asked["Packages/p3.rpm"] == 2

@@ -5,16 +5,19 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 from pathlib import Path
-from typing import BinaryIO
+from types import SimpleNamespace
+from typing import Any, BinaryIO, cast
 
 import pytest
 
 from stationmaster.host import files as host_files
-from stationmaster.mirror import volume
-from stationmaster.model import protocol
+from stationmaster.mirror import failures, volume
+from stationmaster.model import errors, protocol
+from stationmaster.station import account, memory, nonces, orders, plan, report, sources, steps, sync, volume_look
+from stationmaster.station import board as boards
 from stationmaster.station import config as configs
-from stationmaster.station import nonces, orders, plan, report, sources, steps, volume_look
 from stationmaster.station import snapshot as snapshots
 from stationmaster.testing import manual_clock
 from stationmaster.testing import stations as make
@@ -250,3 +253,54 @@ def test_syncs_and_copies_end_when_their_volume_refuses_writes(problem: protocol
     assert orders.may_sync(world, A, 0, make.NOW_AT) is (problem is None)
     assert orders.may_copy(world, A, "g2") is (problem is None)
     assert not orders.may_copy(world, A, "g3")
+
+
+def test_a_sync_whose_volume_failed_goes_on_under_its_lease_a_few_times(
+    tmp_path: Path, clock: manual_clock.ManualClock
+) -> None:
+    """A FUSE client that was frozen has lost its connections: the next leader would begin ten seconds later (R5)."""
+    world = make.snapshot(desired=make.desired(sources=[make.source(A, 5)]), volume=make.volume({A: ("g1",)}))
+    board = boards.Board(world)
+    state = configs.StateDirectory(tmp_path)
+    doors = cast("Any", SimpleNamespace(clock=clock))
+    syncs = sync.Syncs(board, memory.Memory(state, host_files.Files()), doors, 1, threading.Event())
+    told = errors.VolumeError("The volume cannot be used: Transport endpoint is not connected.")
+
+    def run_and_fail(error: errors.StationmasterError) -> snapshots.SyncView:
+        syncs._begin(A, board.read().syncs.get(A, snapshots.SyncView()), lambda: None)
+        run = account.Account(syncs, make.source(A, 5), clock, number=5, token=3)
+        run.begin("http://upstream/")
+        run.end(None, error)
+        return board.read().syncs[A]
+
+    def is_due() -> bool:
+        moment = snapshots.Moment(clock.monotonic(), make.NOW)
+        return bool(list(sources.plan_source(board.read(), make.source(A, 5), moment)))
+
+    for pause in (1, 2, 4):
+        view = run_and_fail(told)
+        assert (view.is_busy, view.failures, view.report) == (False, 0, None), "the hub hears of no failure"
+        clock.advance(pause - 0.5)
+        assert not is_due()
+        clock.advance(0.5)
+        assert is_due()
+    view = run_and_fail(told)
+    assert (view.failures, view.interruptions) == (1, 0)
+    assert view.report is not None
+    assert view.report.problem is not None
+    assert view.report.problem.code == "VolumeUnusable"
+
+
+@pytest.mark.parametrize(
+    ("error", "is_volumes"),
+    [
+        (errors.VolumeError("away"), True),
+        (failures.NotAVolumeError("unmounted"), True),
+        (failures.VolumeFullError("full"), False),
+        (failures.ManifestDamagedError("damaged"), False),
+        (errors.UpstreamError("away"), False),
+        (failures.SyncRunningError("another"), False),
+    ],
+)
+def test_what_a_volume_may_get_over_by_itself(error: errors.StationmasterError, is_volumes: bool) -> None:
+    assert account.is_volumes_fault(error) is is_volumes
