@@ -169,6 +169,25 @@ def test_a_url_that_cannot_be_read_is_not_shown(url: Any) -> None:
     assert "c4nary" not in str(caught.value)
 
 
+def test_one_replica_at_a_time_does_the_same(store: Any) -> None:
+    """The other does not wait, and does not lose a race; it looks again a second later."""
+    is_postgres = store.engine.dialect.name == "postgresql"
+    other = Store(store.engine.url.render_as_string(hide_password=False), ManualClock()) if is_postgres else None
+
+    def work(tx: Any) -> str:
+        put(tx, "a", 1)
+        if other is not None:
+            assert other.transact_as_one("this", lambda _: "done twice") is None
+            assert other.transact_as_one("that", lambda _: "done") == "done"
+        return "done"
+
+    assert store.transact_as_one("this", work) == "done"
+    assert names(store) == ["a"]
+    if other is not None:
+        assert other.transact_as_one("this", lambda _: "later") == "later"
+        other.close()
+
+
 def test_who_comes_second_is_told_of_the_race(store: Any) -> None:
     table = schema.settings
     store.transact(lambda tx: insert_first(tx, table, name="a", value=1))

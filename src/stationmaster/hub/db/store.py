@@ -13,16 +13,17 @@ import contextlib
 import datetime
 import enum
 import threading
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 import alembic.command
 import alembic.config
-import msgspec
 import sqlalchemy as sa
 
 from stationmaster.host import clock
+from stationmaster.hub.db import engine as engines
 from stationmaster.hub.db import primary
 from stationmaster.model import errors
 
@@ -31,18 +32,9 @@ T = TypeVar("T")
 _ATTEMPTS = 8
 # Serialization failure, deadlock, and a pause in the midst of a transaction for which the server ended it.
 _RACE_STATES = frozenset({"40001", "40P01", "25P03"})
-_WRITER_WAIT_SECONDS = 30.0
 _MIGRATION_LOCK = 7_264_001  # any number, the same in all releases
+_CLAIM = sa.text("SELECT pg_try_advisory_xact_lock(7264002, :what)")
 _MIGRATION_PATIENCE = "60s"
-# A server whose host is gone is noticed in seconds, not when the kernel gives up.
-_POSTGRES_CONNECTION = {
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "application_name": "stationmaster",
-}
 
 
 class Kind(enum.Enum):
@@ -74,7 +66,7 @@ class Store:
     """One database. Safe to use from several threads."""
 
     def __init__(self, url: str, wall_clock: clock.Clock, *, pool_size: int = 10) -> None:
-        self._engine = _make_engine(url, pool_size)
+        self._engine = engines.make_engine(url, pool_size)
         self._clock = wall_clock
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         self._writer = threading.Lock()
@@ -131,6 +123,19 @@ class Store:
         with self.write(kind) as tx:
             return work(tx)
 
+    def transact_as_one(self, what: str, work: Callable[[sa.Connection], T]) -> T | None:
+        """As ``transact``, by one replica at a time: None when another is at ``what`` just now.
+
+        It only spares them to lose races against each other; what must not happen twice is guarded by the rows.
+        """
+
+        def claimed(tx: sa.Connection) -> T | None:
+            if not self._is_sqlite and not tx.execute(_CLAIM, {"what": zlib.crc32(what.encode()) - 2**31}).scalar_one():
+                return None
+            return work(tx)
+
+        return self.transact(claimed)
+
     def migrate(self) -> None:
         """Bring the database to this release's schema; a database that is there already is left as it is."""
         with self._engine.connect().execution_options(sm_begin="BEGIN IMMEDIATE") as connection:
@@ -163,7 +168,7 @@ class Store:
 
     @contextlib.contextmanager
     def _writing_sqlite(self, kind: Kind) -> Iterator[sa.Connection]:
-        if not self._writer.acquire(timeout=_WRITER_WAIT_SECONDS):
+        if not self._writer.acquire(timeout=engines.WRITER_WAIT_SECONDS):
             raise errors.HostError("The database is busy.", code="ServiceUnavailable", hint="Try again.")
         try:
             with self._engine.connect().execution_options(sm_begin="BEGIN IMMEDIATE") as tx:
@@ -196,52 +201,3 @@ def _is_race(exc: Exception) -> bool:
     if isinstance(exc, RaceError):
         return True
     return getattr(getattr(exc, "orig", None), "sqlstate", None) in _RACE_STATES
-
-
-def _make_engine(url: str, pool_size: int) -> sa.Engine:
-    try:
-        parsed = sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError) as exc:
-        # The URL may carry a password, so neither it nor the parser's words are shown.
-        raise errors.CallerError(
-            "The database URL cannot be read.", hint="Write postgresql://USER@HOST/NAME; escape odd characters by %XX."
-        ) from exc
-    if parsed.drivername in ("postgresql", "postgres"):
-        parsed = parsed.set(drivername="postgresql+psycopg")
-    if parsed.get_backend_name() not in ("sqlite", "postgresql"):
-        raise errors.CallerError(
-            f"The database URL has the scheme {parsed.drivername}, which is not supported.",
-            hint="Use postgresql://USER@HOST/NAME, or leave the URL out for the built-in SQLite.",
-        )
-    options: dict[str, Any] = {
-        "json_serializer": lambda value: msgspec.json.encode(value).decode(),
-        "json_deserializer": msgspec.json.decode,
-        "hide_parameters": True,  # an error's text comes into logs, the values of a statement are secrets at times
-        "pool_size": pool_size,
-        "max_overflow": 3 * pool_size,  # as many as the frame has worker threads
-    }
-    if parsed.get_backend_name() == "postgresql":
-        given = {name: value for name, value in _POSTGRES_CONNECTION.items() if name not in parsed.query}
-        engine = sa.create_engine(parsed, pool_pre_ping=True, connect_args=given, **options)
-        sa.event.listen(engine, "handle_error", _notice_other_server)
-        return engine
-    engine = sa.create_engine(parsed, connect_args={"timeout": _WRITER_WAIT_SECONDS}, **options)
-    sa.event.listen(engine, "connect", _prepare_sqlite)
-    sa.event.listen(engine, "begin", _begin_sqlite)
-    return engine
-
-
-def _notice_other_server(context: Any) -> None:
-    """A pooler went over to a server that does not know what was prepared: begin anew with fresh connections."""
-    if getattr(context.original_exception, "sqlstate", None) == "26000":
-        context.is_disconnect = True
-
-
-def _prepare_sqlite(connection: Any, _record: Any) -> None:
-    connection.isolation_level = None  # the driver would begin by itself, and never IMMEDIATE
-    for pragma in ("journal_mode = WAL", "foreign_keys = ON", "synchronous = FULL"):
-        connection.execute(f"PRAGMA {pragma}").close()
-
-
-def _begin_sqlite(connection: sa.Connection) -> None:
-    connection.exec_driver_sql(connection.get_execution_options().get("sm_begin", "BEGIN"))

@@ -73,7 +73,10 @@ def follow_open(hub: context.Hub, now: datetime.datetime, head: sa.Row[Any], vie
     with hub.store.read() as tx:
         is_any = bool(_open_of(tx, view))
     if is_any:
-        hub.store.transact(lambda tx: follow_syncs(tx, now, hub, group_view.view_group(tx, now, head)))
+        hub.store.transact_as_one(
+            f"syncs {view.group_id}",
+            lambda tx: follow_syncs(tx, now, hub, group_view.view_group(tx, now, head)),
+        )
 
 
 def _open_of(tx: sa.Connection, view: group_view.GroupView) -> Sequence[sa.Row[Any]]:

@@ -149,7 +149,7 @@ def step_group(
             apply_plan(tx, now, fresh, made)
             return fresh, made
 
-        view, plan = hub.store.transact(work)
+        view, plan = hub.store.transact_as_one(f"group {view.group_id}", work) or (view, plan)
     # What each volume lacks is told to one of its stations with its next heartbeat.
     copies = copying.copies_of(plan.snapshots.values(), view.volume_writers, rules.limits)
     hub.orders.set_copies([member.id for member in view.members], copies)

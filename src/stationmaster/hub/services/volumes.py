@@ -65,7 +65,7 @@ def step(hub: context.Hub, now: datetime.datetime, *, is_settled: bool) -> None:
             _write(tx, now, fresh, plan(fresh, now, hub, is_settled=is_settled))
             return look_at(tx, now, hub.times.liveness)
 
-        look = hub.store.transact(work)
+        look = hub.store.transact_as_one("volumes", work) or look
     hub.orders.set_room(_room(look))
     refused = {one: look.doubts[one] for one, row in look.known.items() if row.is_refused and one in look.doubts}
     hub.orders.set_problems({one: _problem(look, one, other) for one, other in refused.items()})
