@@ -63,6 +63,7 @@ def _cold(work: Path, site: Path, options: tuple[str | Path, ...], turns: int) -
         ("  processor, peak memory", f"{processor:.2f} s, {max(run.peak_bytes for run in ours) / 1e6:.0f} MB"),
         ("wget, one connection, verifies nothing", running.seconds(theirs)),
         ("RPM cold / wget", running.ratio(ours, theirs)),
+        ("  the same of processor time", running.processor_ratio(ours, theirs)),
         ("RPM cold / dnf reposync", running.ratio(ours, synced) if synced else "not to be had on this system"),
     ]
     return rows, mirror

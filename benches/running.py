@@ -96,5 +96,13 @@ def seconds(runs: Sequence[Run]) -> str:
 
 def ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> str:
     """The median of the ratios, turn by turn: a machine that slows down slows both."""
-    found = [mine.wall / other.wall for mine, other in zip(ours, theirs, strict=True)]
-    return f"{statistics.median(found):.2f} ({min(found):.2f}-{max(found):.2f})"
+    return _median_of([mine.wall / other.wall for mine, other in zip(ours, theirs, strict=True)])
+
+
+def processor_ratio(ours: Sequence[Run], theirs: Sequence[Run]) -> str:
+    """The same of processor time, which says more where others keep the machine busy."""
+    return _median_of([mine.processor / other.processor for mine, other in zip(ours, theirs, strict=True)])
+
+
+def _median_of(ratios: Sequence[float]) -> str:
+    return f"{statistics.median(ratios):.2f} ({min(ratios):.2f}-{max(ratios):.2f})"

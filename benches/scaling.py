@@ -26,7 +26,7 @@ def measure(work: Path, *, sources: int, packages: int, turns: int) -> Rows:
     _large(site / "large", packages)
     with running.served(site, work):
         mirror = running.fresh_mirror(work / "mirror")
-        many = [running.STATIONMASTER, "mirror", "sync", "--config", configuration, "--json"]
+        many: list[str | Path] = [running.STATIONMASTER, "mirror", "sync", "--config", configuration, "--json"]
         running.timed(many)
         time.sleep(3)  # a root that is seconds old is asked for without conditions (RFC 9110 section 8.8.2.2)
         running.timed(many)
