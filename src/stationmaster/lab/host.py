@@ -20,7 +20,7 @@ MACHINE_VARIABLES = (
     *("HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "ALL_PROXY", "NO_PROXY"),
     *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE", "SSL_CERT_DIR"),
 )
-_THREADS = 48  # at most; made as they are needed
+_THREADS = 96  # at most; made as they are needed
 _SPARE_OCTET = 200  # above those of hosts and of floating names
 # Machines tell the hub what they are called: each host has a host name of its own, in a namespace for such names.
 _START = 'printf %s "$0" > /proc/sys/kernel/hostname; unset ' + " ".join(MACHINE_VARIABLES) + '; exec "$@"'

@@ -29,7 +29,7 @@ HUBS = ("hub", "hub2")  # the second where the database can be shared
 BALANCERS = ("lb", "lb2")  # the first holds the virtual address while it can
 FLOATING = (FloatingName(guidebook.BALANCER, 190),)
 _PACKAGES = (60, 24)
-_PROBE_SOURCES = 12
+_PROBE_SOURCES = 24  # more than ask within a balancer's bound: were all to hang, nobody could come anew
 _BRICK_BYTES = 900 << 20
 
 
