@@ -19,6 +19,7 @@ from stationmaster.hub.api import (
     heartbeat,
     managed_instances,
     metrics,
+    openapi,
     profiles,
     registrations,
     routes,
@@ -52,7 +53,8 @@ MODULES = (
 
 def route_table() -> routes.RouteTable:
     """Every operation of the hub."""
-    return routes.RouteTable(route for module in MODULES for route in module.ROUTES)
+    found = tuple(route for module in MODULES for route in module.ROUTES)
+    return routes.RouteTable((*found, openapi.route_for(found)))
 
 
 def build_app(

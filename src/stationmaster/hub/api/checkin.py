@@ -46,6 +46,7 @@ ROUTES: tuple[Route, ...] = (
         path=f"{OWN}/managedInstances/{{managedInstanceId}}/checkin",
         handler=receive_checkin,
         body=protocol.Checkin,
+        answers=protocol.CheckinAnswer,
         access=Access.MACHINES,
         transaction=Transaction.READ,
         takes_retry_token=False,

@@ -69,6 +69,12 @@ def _shown(row: Any) -> Compartment:
 
 
 ROUTES = (
-    Route(method="POST", path=f"{OWN}/compartments", handler=create_compartment, body=CreateCompartmentDetails),
-    Route(method="GET", path=f"{OWN}/compartments", handler=list_compartments),
+    Route(
+        method="POST",
+        path=f"{OWN}/compartments",
+        handler=create_compartment,
+        body=CreateCompartmentDetails,
+        answers=Compartment,
+    ),
+    Route(method="GET", path=f"{OWN}/compartments", handler=list_compartments, answers=CompartmentCollection),
 )

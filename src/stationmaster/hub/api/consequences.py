@@ -54,6 +54,7 @@ def _with_header(route: Route) -> Route:
         answer, found = _weigh(route, call, tx)
         return dataclasses.replace(answer, headers={**answer.headers, HEADER: encode(found)}) if found else answer
 
+    handle.__doc__ = route.handler.__doc__
     return dataclasses.replace(route, handler=handle)
 
 
@@ -70,8 +71,11 @@ def _twin(route: Route) -> Route:
             undone.rollback()
         return Answer(200, Consequences(warnings=[*found, *prepared.about_address]))
 
+    handle.__doc__ = f"What this would do to groups, without doing it: {route.handler.__doc__}"
     path = f"{OWN}/consequences{route.path}"
-    return dataclasses.replace(route, path=path, handler=handle, prepare=prepare, takes_retry_token=False)
+    return dataclasses.replace(
+        route, path=path, handler=handle, prepare=prepare, answers=Consequences, takes_retry_token=False
+    )
 
 
 def encode(found: Sequence[str]) -> str:

@@ -42,5 +42,12 @@ def diagnose_group(call: Call, tx: sa.Connection) -> Answer:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route(method="GET", path=f"{OWN}/groups/doctor", handler=diagnose_group, query=wire.GroupQuery, prepare=knock),
+    Route(
+        method="GET",
+        path=f"{OWN}/groups/doctor",
+        handler=diagnose_group,
+        query=wire.GroupQuery,
+        answers=wire.Diagnosis,
+        prepare=knock,
+    ),
 )

@@ -73,4 +73,4 @@ def _shown(row: Any) -> Event:
     )
 
 
-ROUTES = (Route(method="GET", path=f"{OWN}/events", handler=list_events, query=EventsQuery),)
+ROUTES = (Route(method="GET", path=f"{OWN}/events", handler=list_events, query=EventsQuery, answers=EventCollection),)

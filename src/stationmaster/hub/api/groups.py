@@ -93,19 +93,23 @@ def undrain(call: Call, tx: sa.Connection) -> Answer:
     return empty()
 
 
+_GROUP, _BALANCERS, _CERTIFICATE = wire.GroupQuery, wire.BalancersDetails, wire.CertificateDetails
+_PORTS, _CHAIN = wire.ChangePortsDetails, protocol.CertificateAnswer
+_STATION, _GROUPS = f"{OWN}/stations/{{stationId}}", f"{OWN}/groups"
 ROUTES: tuple[Route, ...] = (
-    Route(method="GET", path=f"{OWN}/groups", handler=list_groups, query=wire.GroupsQuery),
-    Route(method="GET", path=f"{OWN}/groups/balancer", handler=get_balancer, query=wire.GroupQuery),
+    Route(method="GET", path=_GROUPS, handler=list_groups, query=wire.GroupsQuery, answers=wire.GroupCollection),
+    Route(method="GET", path=f"{_GROUPS}/balancer", handler=get_balancer, query=_GROUP, answers=wire.BalancerView),
     Route(
         method="PUT",
-        path=f"{OWN}/groups/balancers",
+        path=f"{_GROUPS}/balancers",
         handler=put_balancers,
-        body=wire.BalancersDetails,
+        body=_BALANCERS,
+        answers=wire.Balancers,
         transaction=Transaction.DECISION,
     ),
-    Route(method="POST", path=f"{OWN}/groups/changePorts", handler=change_ports, body=wire.ChangePortsDetails),
-    Route(method="GET", path=f"{OWN}/groups/ports", handler=get_ports, query=wire.GroupQuery),
-    Route(method="POST", path=f"{OWN}/groups/certificate", handler=issue_certificate, body=wire.CertificateDetails),
-    Route(method="POST", path=f"{OWN}/stations/{{stationId}}/drain", handler=drain),
-    Route(method="POST", path=f"{OWN}/stations/{{stationId}}/undrain", handler=undrain),
+    Route(method="POST", path=f"{_GROUPS}/changePorts", handler=change_ports, body=_PORTS, answers=wire.PortChange),
+    Route(method="GET", path=f"{_GROUPS}/ports", handler=get_ports, query=_GROUP, answers=wire.PortChange),
+    Route(method="POST", path=f"{_GROUPS}/certificate", handler=issue_certificate, body=_CERTIFICATE, answers=_CHAIN),
+    Route(method="POST", path=f"{_STATION}/drain", handler=drain),
+    Route(method="POST", path=f"{_STATION}/undrain", handler=undrain),
 )

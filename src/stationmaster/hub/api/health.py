@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import datetime
+
 import sqlalchemy as sa
 
 from stationmaster.hub.api.call import Answer, Call
 from stationmaster.hub.api.routes import OWN, Access, Route
+from stationmaster.hub.api.wire.common import Shown
+
+
+class Health(Shown, frozen=True):
+    """That it lives, and its clock."""
+
+    status: str
+    time: datetime.datetime
 
 
 def show_health(call: Call, tx: sa.Connection) -> Answer:
     """200 when the hub answers and its database does, and may be written: a balancer then sends machines here."""
     call.hub.store.look()
     tx.execute(sa.text("SELECT 1"))
-    return Answer(200, {"status": "UP", "time": call.now})
+    return Answer(200, Health(status="UP", time=call.now))
 
 
 def show_ca(call: Call, tx: sa.Connection) -> Answer:
@@ -22,6 +32,6 @@ def show_ca(call: Call, tx: sa.Connection) -> Answer:
 
 
 ROUTES = (
-    Route(method="GET", path=f"{OWN}/health", handler=show_health, access=Access.ANYONE),
-    Route(method="GET", path=f"{OWN}/ca", handler=show_ca, access=Access.ANYONE),
+    Route(method="GET", path=f"{OWN}/health", handler=show_health, answers=Health, access=Access.ANYONE),
+    Route(method="GET", path=f"{OWN}/ca", handler=show_ca, answers=str, access=Access.ANYONE),
 )

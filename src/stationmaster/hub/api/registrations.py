@@ -57,6 +57,7 @@ ROUTES: tuple[Route, ...] = (
         path=f"{OWN}/profiles/{{profileId}}/responseFile",
         handler=make_response_file,
         body=ResponseFileDetails,
+        answers=ResponseFileContent,
         is_body_optional=True,
         # A repeated answer would have to be stored, and with it the key.
         takes_retry_token=False,
@@ -66,6 +67,7 @@ ROUTES: tuple[Route, ...] = (
         path=f"{OWN}/registrations",
         handler=register,
         body=protocol.RegistrationRequest,
+        answers=protocol.RegistrationAnswer,
         access=Access.ANYONE,
         transaction=Transaction.READ,
         takes_retry_token=False,

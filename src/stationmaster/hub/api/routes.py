@@ -45,7 +45,8 @@ class Route:
     the handler finds its result in ``call.prepared``.
 
     ``body`` and ``query`` are the types that the request is decoded into before a transaction is opened; an operation
-    without ``body`` takes none, and ignores one that is empty or ``{}``.
+    without ``body`` takes none, and ignores one that is empty or ``{}``. ``answers`` is the type of a good answer's
+    body, for the description of our own API (``api.openapi``); None for one without.
     """
 
     method: str
@@ -53,6 +54,7 @@ class Route:
     handler: Handler
     body: Any = None
     query: Any = None
+    answers: Any = None
     access: Access = Access.PEOPLE
     transaction: Transaction | None = None
     is_body_optional: bool = False

@@ -34,6 +34,12 @@ def instance_script(call: Call, tx: sa.Connection) -> Answer:
 
 
 ROUTES: tuple[Route, ...] = (
-    Route(method="GET", path=f"{OWN}/stations/{{stationId}}/setupScript", handler=station_script),
-    Route(method="GET", path=f"{OWN}/groups/instanceSetupScript", handler=instance_script, query=GroupQuery),
+    Route(method="GET", path=f"{OWN}/stations/{{stationId}}/setupScript", handler=station_script, answers=Script),
+    Route(
+        method="GET",
+        path=f"{OWN}/groups/instanceSetupScript",
+        handler=instance_script,
+        query=GroupQuery,
+        answers=Script,
+    ),
 )
