@@ -90,13 +90,13 @@ class Guard:
         self._on_change = on_change
         self._lock = threading.Lock()
         self._server: Server | None = None
-        self._wal = _WAL
+        self._statements = _statements(_WAL)
 
     def enter(self, tx: sa.Connection, *, is_durable: bool) -> datetime.datetime:
         """The server's own time; NotDecidingError when it may not decide, or changed."""
         with self._lock:
             former = self._server  # before asking: what others see meanwhile may be further on
-        row = tx.exec_driver_sql(self._statement(is_durable=is_durable)).one()
+        row = tx.execute(self._statements[is_durable]).one()
         if row.is_standby:
             raise standby()
         present = Server(row.started, row.timeline, row.tables, row.position)
@@ -116,16 +116,23 @@ class Guard:
             connection.exec_driver_sql(f"SELECT {_WAL}")
         except (sa.exc.ProgrammingError, sa.exc.NotSupportedError, sa.exc.InternalError):
             connection.rollback()
-            self._wal = _NO_WAL
+            self._statements = _statements(_NO_WAL)
 
-    def _statement(self, *, is_durable: bool) -> str:
-        return _LOOK.format(
-            commit=_DURABLE if is_durable else _RELAXED,
-            idle=IDLE_SECONDS,
-            lock=_DECISION_LOCK_SECONDS if is_durable else _FACT_LOCK_SECONDS,
-            statement=_STATEMENT_SECONDS,
-            wal=self._wal,
+
+def _statements(wal: str) -> dict[bool, sa.TextClause]:
+    """For facts and for decisions; as a clause, of which SQLAlchemy remembers what the columns are."""
+    return {
+        is_durable: sa.text(
+            _LOOK.format(
+                commit=_DURABLE if is_durable else _RELAXED,
+                idle=IDLE_SECONDS,
+                lock=_DECISION_LOCK_SECONDS if is_durable else _FACT_LOCK_SECONDS,
+                statement=_STATEMENT_SECONDS,
+                wal=wal,
+            ).replace("::", "\\:\\:")
         )
+        for is_durable in (False, True)
+    }
 
 
 def standby() -> NotDecidingError:
