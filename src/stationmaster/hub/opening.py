@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from stationmaster.host import clock, files, network
-from stationmaster.hub import context, public_address, settling, shared_clock, state_dir, watch
+from stationmaster.hub import context, logs, public_address, settling, shared_clock, state_dir, watch
 from stationmaster.hub.db import revision, store
 from stationmaster.hub.services import authority, belonging
 from stationmaster.model import errors
@@ -27,7 +28,7 @@ def open_hub(root: Path, own: public_address.Own, wall_clock: clock.Clock) -> co
     try:
         page_secret = _bring_up(opened, known.tenancy_id, ca)
         own = dataclasses.replace(own, is_joined=known.is_joined)
-        address = public_address.PublicAddress(opened.transact(lambda tx: public_address.settle(tx, own)))
+        address = public_address.PublicAddress(_settle_address(opened, own))
         shared = shared_clock.SharedClock(wall_clock)
         shared.follow(watch.measure(opened, shared))
     except sa.exc.OperationalError as exc:
@@ -56,6 +57,15 @@ def open_hub(root: Path, own: public_address.Own, wall_clock: clock.Clock) -> co
         settling=settled,
         watch=watched,
     )
+
+
+def _settle_address(opened: store.Store, own: public_address.Own) -> str:
+    with opened.read() as tx:
+        former = public_address.read(tx)
+    url = opened.transact(lambda tx: public_address.settle(tx, own))
+    if former is not None and former.url != url:
+        logs.write("the public address changed for all replicas", level=logging.WARNING, former=former.url, url=url)
+    return url
 
 
 def _bring_up(opened: store.Store, tenancy_id: str, ca: bytes) -> bytes:
