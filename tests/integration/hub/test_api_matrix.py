@@ -12,7 +12,7 @@ from stationmaster.model import signing
 
 TABLE = wiring.route_table().routes
 SIGNED = [route for route in TABLE if route.access is not routes.Access.ANYONE]
-UNSIGNED = {"/stationmaster/v1/health", "/stationmaster/v1/ca", "/stationmaster/v1/registrations"}
+UNSIGNED = {f"/stationmaster/v1/{name}" for name in ("health", "ca", "registrations", "openapi.json")}
 MACHINE = "ocid1.managementagent.oc1..machine"
 
 
