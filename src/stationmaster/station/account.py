@@ -38,6 +38,10 @@ class Listener(Protocol):
         """It was told to stop, and goes on when it may."""
         ...
 
+    def waits(self, source_id: str) -> None:
+        """Another one writes the source on this volume now."""
+        ...
+
     def interrupted(self, source_id: str) -> bool:
         """The volume failed under it; False when that happened too often to be tried again without a word."""
         ...
@@ -90,6 +94,10 @@ class Account:
         if isinstance(error, failures.StoppedError):
             _log.info("A sync was stopped.", extra={"source": self._source.name})
             self._listener.stopped(self._source.source_id)
+            return
+        if self._is_copy and isinstance(error, failures.SyncRunningError):
+            _log.info(error.message, extra={"source": self._source.name})
+            self._listener.waits(self._source.source_id)
             return
         if error is not None and is_volumes_fault(error) and self._listener.interrupted(self._source.source_id):
             _log.warning(error.message, extra={"source": self._source.name, "code": error.code})

@@ -30,6 +30,7 @@ _LONGEST_PAUSE_SECONDS = 900.0
 _FIRST_COPY_PAUSE_SECONDS = 1.0
 _LONGEST_COPY_PAUSE_SECONDS = 30.0
 _MOST_INTERRUPTIONS = 3
+_WAIT_SECONDS = 2.0
 # The hub has one station write a source to a volume. Another's record that is not renewed for so long is of one that is
 # gone or frozen; one that wakes finds itself overtaken before it publishes, and its files are its own (R1).
 LAPSE_SECONDS = 12.0
@@ -214,6 +215,11 @@ class Syncs:
         if not self._stop.is_set():
             former = self._before.get(source_id, snapshots.SyncView())
             self._change(source_id, is_queued=False, is_running=False, number=former.number, report=former.report)
+
+    def waits(self, source_id: str) -> None:
+        """As if it had not begun: that another one is at it is no failure, and makes no pause longer."""
+        self.stopped(source_id)
+        self._change(source_id, pause_until=self._doors.clock.monotonic() + _WAIT_SECONDS)
 
     def interrupted(self, source_id: str) -> bool:
         """As if it had not begun, for a few times; the next try is after a pause, on a volume that looks well."""

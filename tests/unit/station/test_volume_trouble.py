@@ -255,15 +255,35 @@ def test_syncs_and_copies_end_when_their_volume_refuses_writes(problem: protocol
     assert not orders.may_copy(world, A, "g3")
 
 
-def test_a_sync_whose_volume_failed_goes_on_under_its_lease_a_few_times(
-    tmp_path: Path, clock: manual_clock.ManualClock
-) -> None:
-    """A FUSE client that was frozen has lost its connections: the next leader would begin ten seconds later (R5)."""
+@pytest.fixture
+def syncs(tmp_path: Path, clock: manual_clock.ManualClock) -> sync.Syncs:
     world = make.snapshot(desired=make.desired(sources=[make.source(A, 5)]), volume=make.volume({A: ("g1",)}))
-    board = boards.Board(world)
-    state = configs.StateDirectory(tmp_path)
     doors = cast("Any", SimpleNamespace(clock=clock))
-    syncs = sync.Syncs(board, memory.Memory(state, host_files.Files()), doors, 1, threading.Event())
+    kept = memory.Memory(configs.StateDirectory(tmp_path), host_files.Files())
+    return sync.Syncs(boards.Board(world), kept, doors, 1, threading.Event())
+
+
+def test_a_copy_waits_for_another_that_is_at_it_without_longer_and_longer_pauses(
+    syncs: sync.Syncs, clock: manual_clock.ManualClock
+) -> None:
+    """The mate on a shared volume hangs, or is about to hear that it is no longer the one."""
+    board = syncs._board
+    for _ in range(8):
+        syncs._begin(A, board.read().syncs.get(A, snapshots.SyncView()), lambda: None)
+        run = account.Account(syncs, make.source(A, 5), clock, number=5, token=None)
+        run.begin("b")
+        run.end(None, failures.SyncRunningError("It is being written by process 7 on b."))
+        view = board.read().syncs[A]
+        assert (view.is_busy, view.copy_failures, view.report) == (False, 0, None)
+        assert view.pause_until == clock.monotonic() + 2
+        clock.advance(2)
+
+
+def test_a_sync_whose_volume_failed_goes_on_under_its_lease_a_few_times(
+    syncs: sync.Syncs, clock: manual_clock.ManualClock
+) -> None:
+    """A mount that was away for a moment: the next leader would begin ten seconds later (R5)."""
+    board = syncs._board
     told = errors.VolumeError("The volume cannot be used: Transport endpoint is not connected.")
 
     def run_and_fail(error: errors.StationmasterError) -> snapshots.SyncView:
