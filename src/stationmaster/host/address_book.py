@@ -32,6 +32,24 @@ def resolve_in_order(name: str) -> list[str]:
     return list(dict.fromkeys(str(one[4][0]) for one in socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)))
 
 
+def resolve_or_remember(
+    remembered: Callable[[], Mapping[str, Sequence[str]]], resolve: Resolve | None = None
+) -> Resolve:
+    """A look-up that falls back to what is known from before a restart; OSError when nothing is."""
+    ask = resolve or resolve_in_order
+
+    def found(name: str) -> Sequence[str]:
+        try:
+            return ask(name)
+        except OSError:
+            known = remembered().get(name.lower().rstrip("."))
+            if not known:
+                raise
+            return known
+
+    return found
+
+
 class AddressBook:
     """Safe to use from several threads."""
 

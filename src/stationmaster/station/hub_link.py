@@ -12,11 +12,12 @@ import dataclasses
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from stationmaster.api_client import keys, session
+from stationmaster.host import address_book
 from stationmaster.host import clock as clocks
 from stationmaster.host import http as host_http
 from stationmaster.model import errors, protocol, signing
@@ -33,9 +34,16 @@ _LEAST_SECONDS = 0.25
 
 
 class HubLink:
-    """Signed calls of one station."""
+    """Signed calls of one station. ``remembered`` are addresses by name, for a time without name service (I9)."""
 
-    def __init__(self, config: configs.StationConfig, state: configs.StateDirectory, clock: clocks.Clock) -> None:
+    def __init__(
+        self,
+        config: configs.StationConfig,
+        state: configs.StateDirectory,
+        clock: clocks.Clock,
+        remembered: Callable[[], Mapping[str, tuple[str, ...]]] = dict,
+    ) -> None:
+        self._book = address_book.AddressBook(address_book.resolve_or_remember(remembered))
         self._config = config
         self._clock = clock
         self._ca = state.ca if state.ca.exists() and state.ca.stat().st_size else None
@@ -101,7 +109,7 @@ class HubLink:
 
     def _session(self, way: station_ways.Way) -> session.Session:
         if way.proxy not in self._sessions:
-            connection = host_http.Http(ca_file=self._ca, proxy_url=way.proxy, connections_per_host=2)
+            connection = host_http.Http(ca_file=self._ca, proxy_url=way.proxy, connections_per_host=2, book=self._book)
             self._connections[way.proxy] = connection
             self._sessions[way.proxy] = session.Session(
                 self._config.hub_url, connection, self._clock, key_id=self._key_id, key=self._key

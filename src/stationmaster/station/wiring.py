@@ -94,7 +94,7 @@ def build(state: configs.StateDirectory, monitors: tuple[addresses.Network, ...]
     board.update(check_at=clock.monotonic() + mending.FIRST_CHECK_SECONDS)
     names = station_names.Names(network.resolve, clock, kept.names())
     host = site_host(state, config, monitors)
-    link = hub_link.HubLink(config, state, clock)
+    link = hub_link.HubLink(config, state, clock, names.read)
     open_volume = functools.partial(_open_volume, board, config, files)
     peer_http = peers.PeerHttp(lambda: board.read().certificates.signed)
     doors = _quick_doors(config, board, kept, stop, open_volume, peer_http)

@@ -9,7 +9,14 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from stationmaster.host.address_book import FORGIVEN_SECONDS, FRESH_SECONDS, AddressBook, is_literal, order
+from stationmaster.host.address_book import (
+    FORGIVEN_SECONDS,
+    FRESH_SECONDS,
+    AddressBook,
+    is_literal,
+    order,
+    resolve_or_remember,
+)
 
 
 class Names:
@@ -78,6 +85,16 @@ def test_a_name_server_that_is_away_costs_nothing_once_a_name_is_known() -> None
     assert one.addresses("hub") == ["a", "b"]
     with pytest.raises(OSError, match="no name server"):
         one.addresses("other")
+
+
+def test_what_was_known_before_a_restart_helps_without_a_name_server() -> None:
+    names = Names("new")
+    look_up = resolve_or_remember(lambda: {"hub": ("old",)}, names)
+    assert look_up("hub") == ("new",)
+    names.found = None
+    assert look_up("HUB.") == ("old",)
+    with pytest.raises(OSError, match="no name server"):
+        look_up("other")
 
 
 def test_a_new_address_is_used_once_it_was_looked_up_beside() -> None:
