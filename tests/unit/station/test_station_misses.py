@@ -159,7 +159,8 @@ def test_what_nginx_did_not_find_is_looked_for(world: World, kind: str) -> None:
     world.ask("Packages/never.rpm", kind=kind)
     assert world.present.read().losses == {}
     world.ask("Packages/c++-1.0~a.rpm", kind=kind)
-    assert {key for key, view in world.present.read().losses.items() if view.is_suspected} == {(A, world.generations[-1])}
+    suspected = {key for key, view in world.present.read().losses.items() if view.is_suspected}
+    assert suspected == {(A, world.generations[-1])}
 
 
 def test_a_small_file_is_checked_before_its_first_byte(world: World) -> None:
