@@ -182,11 +182,17 @@ def _print_group(group: Group, wanted: str | None) -> None:
         ha_ports.show(group["portChange"], "CHANGING ")
     click.echo(f"Balancers: {', '.join(group['balancerAddresses']) or 'what the hostname resolves to on each station'}")
     click.echo()
-    output.print_table(ha_text.STATION_HEADINGS, ha_text.station_rows(group))
+    show_time = output.time_format()
+    output.print_table(ha_text.STATION_HEADINGS, ha_text.station_rows(group, show_time))
+    for line in ha_text.reason_lines(group):
+        click.echo(line)
     sources = _chosen(group, wanted)
     if sources:
+        shown = {**group, "sources": sources}
         click.echo()
-        output.print_table(ha_text.SOURCE_HEADINGS, ha_text.source_rows({**group, "sources": sources}))
+        output.print_table(ha_text.SOURCE_HEADINGS, ha_text.source_rows(shown, show_time))
+        for line in ha_text.decision_lines(shown):
+            click.echo(line)
     for one in sources if wanted is not None else ():
         click.echo()
         output.print_table(ha_text.DETAIL_HEADINGS, ha_text.detail_rows(group, one))

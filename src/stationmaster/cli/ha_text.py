@@ -12,19 +12,9 @@ Station = Mapping[str, Any]
 Source = Mapping[str, Any]
 _MOST_FINDINGS = 4
 _SHORT = 12
-STATION_HEADINGS = [
-    "station",
-    "state",
-    "since",
-    "in rotation",
-    "last heard",
-    "volume",
-    "free",
-    "full in",
-    "missing",
-    "why",
-]
-SOURCE_HEADINGS = ["source", "visible", "since", "leader", "held by", "missing", "what happens next"]
+# Short enough for 80 columns, with usual names; whatever is a sentence comes below the tables.
+STATION_HEADINGS = ["station", "state", "since", "last heard", "volume", "free", "missing"]
+SOURCE_HEADINGS = ["source", "visible", "since", "leader", "held by", "missing"]
 DETAIL_HEADINGS = ["station", "shown", "held", "missing", "sync", "last result"]
 REASON_HEADINGS = ["source", "needed by", "name", "through station"]
 
@@ -85,23 +75,52 @@ def describe_reasons(station: Station) -> str:
     return " ".join(dict.fromkeys(found))
 
 
-def station_rows(group: Group) -> list[list[str]]:
+def station_rows(group: Group, show_time: output.Show = output.format_time) -> list[list[str]]:
     """One row per station."""
     names = _names(group)
     return [
         [
             one["displayName"],
-            describe_readiness(one),
-            output.show_value(one["timeHealthChanged"], output.format_time),
-            "yes" if one["isInRotation"] else "no",
-            output.show_value(one["timeLastHeartbeat"], output.format_time),
+            describe_state(one),
+            output.show_value(one["timeHealthChanged"], show_time),
+            output.show_value(one["timeLastHeartbeat"], show_time),
             describe_volume(one, names),
-            output.show_value((one["volume"] or {}).get("availableBytes"), output.format_size),
-            describe_outlook(one["outlook"]),
+            describe_room(one),
             describe_missing(one["missingBytes"]),
-            describe_reasons(one) or "-",
         ]
         for one in _by_name(group["stations"])
+    ]
+
+
+def describe_state(station: Station) -> str:
+    """Readiness, and that the others do not wait for it."""
+    is_out = station["isInTouch"] and station["isRegistered"] and not station["isInRotation"]
+    return describe_readiness(station) + (", out of rotation" if is_out else "")
+
+
+def describe_room(station: Station) -> str:
+    """What is free on its volume, and until when, where that is known."""
+    free = output.show_value((station["volume"] or {}).get("availableBytes"), output.format_size)
+    days = station["outlook"]["days"]
+    return free if days is None else f"{free}, full in {describe_outlook(station['outlook'])}"
+
+
+def reason_lines(group: Group) -> list[str]:
+    """Why stations are not ready, and what else they complain of: a line for each, said once for all who say it."""
+    found: dict[str, list[str]] = {}
+    for one in _by_name(group["stations"]):
+        for told in [*one["reasons"], *one["problems"]] if one["isInTouch"] else ():
+            names = found.setdefault(told["message"], [])
+            names += [one["displayName"]] * (one["displayName"] not in names)
+    return [f"{_and(names)}: {output.show_value(message)}" for message, names in found.items()]
+
+
+def decision_lines(group: Group) -> list[str]:
+    """What happens next to each source of which something is on its way or lacking."""
+    return [
+        f"{one['displayName']}: {one['decision']}"
+        for one in _by_name(group["sources"])
+        if one["decision"] and (one["candidate"] or one["visible"] is None or _lacking(one, _names(group)))
     ]
 
 
@@ -136,18 +155,17 @@ def describe_missing(missing: int | None) -> str:
     return output.format_size(missing) if missing else "nothing"
 
 
-def source_rows(group: Group) -> list[list[str]]:
+def source_rows(group: Group, show_time: output.Show = output.format_time) -> list[list[str]]:
     """One row per source: what clients are told, who leads, who has it, who lacks what."""
     names = _names(group)
     return [
         [
             one["displayName"],
             describe_visible(one),
-            output.show_value(one["timeVisible"], output.format_time),
+            output.show_value(one["timeVisible"], show_time),
             describe_leader(one, names),
-            ", ".join(_holders(one, names)) or "-",
+            _held_by(_holders(one, names), len(names)),
             _lacking(one, names) or "nothing",
-            one["decision"] or "-",
         ]
         for one in _by_name(group["sources"])
     ]
@@ -224,6 +242,10 @@ def _holders(source: Source, names: Mapping[str, str]) -> list[str]:
     visible = source["visible"]
     held = [one for one in source["stations"] if visible and _holds(one, visible["generation"])]
     return sorted(names.get(one["stationId"], one["stationId"]) for one in held)
+
+
+def _held_by(holders: Sequence[str], count: int) -> str:
+    return f"all {count}" if len(holders) == count > 1 else ", ".join(holders) or "-"
 
 
 def _holds(one: Mapping[str, Any], generation: str) -> bool:

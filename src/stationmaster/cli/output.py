@@ -110,10 +110,20 @@ def format_time(text: str) -> str:
     return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
+def time_format() -> Show:
+    """On a terminal the date of today is left out; elsewhere, where it may be kept, never."""
+    if not sys.stdout.isatty():
+        return format_time
+    from stationmaster.host import clock
+
+    today = f"{clock.SystemClock().now().astimezone():%Y-%m-%d} "
+    return lambda text: format_time(text).removeprefix(today)
+
+
 def _print_rich(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     from rich import box, console, table, text
 
-    drawn = table.Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    drawn = table.Table(box=box.SIMPLE_HEAD, header_style="bold", pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for heading in headings:
         # Identifiers are for copying: folded over lines if need be, never cut.
         drawn.add_column(heading, overflow="fold")

@@ -120,10 +120,13 @@ def about_source(source: SourceCondition) -> Iterator[Finding]:
         hint = "Mend one of them; the lease then goes to it within seconds, and the sync begins by itself."
         severity = Severity.ERROR if source.is_owed else Severity.WARNING
         yield Finding(severity, "NobodyLeads", source.name, message, hint)
+    told: dict[tuple[str, str], list[str]] = {}
     for station, problem in source.failures:
-        message = f"The last sync on {station} failed: {problem.message}"
+        told.setdefault((problem.code, problem.message), []).append(station)
+    for (code, words), stations in told.items():
+        message = f"The last sync on {' and '.join(sorted(stations))} failed: {words}"
         hint = "The last good generation is served. Mend the cause, then `stationmaster station sync`."
-        yield Finding(Severity.ERROR, problem.code, source.name, message, hint)
+        yield Finding(Severity.ERROR, code, source.name, message, hint)
     for station in source.excluded:
         message = f"{station} lags and was left out of the rotation."
         hint = "It comes back by itself once it holds the newest generation."

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from stationmaster.model import addresses, protocol
 from stationmaster.model.conditions import Finding, GroupCondition, Severity, StationCondition
 
+_UNDRAIN = "`stationmaster station undrain` brings it back."
 LOW_SPACE_SHARE = 0.1
 CLOCK_WARNING_SECONDS = 30.0
 CLOCK_ERROR_SECONDS = 300.0  # R12: no removal beyond it
@@ -31,12 +32,13 @@ def about_station(station: StationCondition, group: GroupCondition) -> Iterator[
     elif station.readiness is not protocol.Readiness.READY:
         yield from _reasons(station, Severity.ERROR)
     told = {one.code for one in station.reasons}
+    # What a source is told to lack below is not said of each station as well.
+    failures = {f"{source.name}: {problem.message}" for source in group.sources for _, problem in source.failures}
     for problem in station.problems:
-        if problem.code not in told:
+        if problem.code not in told and problem.message not in failures:
             yield Finding(Severity.WARNING, problem.code, name, problem.message, "The station's log has more.")
     if station.is_draining and "Draining" not in told:
-        hint = "`stationmaster station undrain` brings it back."
-        yield Finding(Severity.WARNING, "Draining", name, "An operator is draining this station.", hint)
+        yield Finding(Severity.WARNING, "Draining", name, "An operator is draining this station.", _UNDRAIN)
     if not station.is_applied and not station.problems:
         hint = "This passes by itself within seconds; if it stays, see the station's log."
         yield Finding(Severity.INFO, "NotApplied", name, "It has not yet taken over its newest settings.", hint)
@@ -48,7 +50,8 @@ def about_station(station: StationCondition, group: GroupCondition) -> Iterator[
 def _reasons(station: StationCondition, severity: Severity) -> Iterator[Finding]:
     hint = "Mend the cause; the station comes back by itself."
     for reason in station.reasons:
-        yield Finding(severity, reason.code, station.name, reason.message, hint)
+        todo = _UNDRAIN if reason.code == "Draining" else hint
+        yield Finding(severity, reason.code, station.name, reason.message, todo)
     if not station.reasons:
         word = station.readiness or "nothing of its readiness"
         yield Finding(severity, "NotReady", station.name, f"It says {word} and gives no reason.", hint)

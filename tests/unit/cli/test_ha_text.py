@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 
-from stationmaster.cli import ha_text, ha_watch
+from stationmaster.cli import ha_text, ha_watch, output
 from stationmaster.model import errors
 
 NEW, OLD = "b" * 32, "a" * 32
@@ -132,16 +133,18 @@ def test_rows() -> None:
     first, second = ha_text.station_rows(group(stations=[shared, member("B")]))
     by_heading = dict(zip(ha_text.STATION_HEADINGS, first, strict=True))
     assert by_heading["volume"] == "volume-A, shared with B"
-    assert by_heading["full in"] == "12 days"
     assert by_heading["missing"] == "not known yet"
-    assert by_heading["free"] == "5.0 GiB"
-    assert dict(zip(ha_text.STATION_HEADINGS, second, strict=True))["full in"] == "not known yet"
+    assert by_heading["free"] == "5.0 GiB, full in 12 days"
+    assert dict(zip(ha_text.STATION_HEADINGS, second, strict=True))["free"] == "5.0 GiB"
     held = [on_station("A", OLD, NEW), on_station("B", OLD, missing=2 << 20)]
     staged = source(candidate={"number": 8, "generation": NEW}, stations=held)
     row = dict(zip(ha_text.SOURCE_HEADINGS, ha_text.source_rows(group(sources=[staged]))[0], strict=True))
     assert row["visible"] == "#7 aaaaaaaaaaaa, next bbbbbbbbbbbb"
     assert row["leader"] == "A (lease 3)"
-    assert row["held by"] == "A, B"
+    assert row["held by"] == "all 2"
+    only = source(stations=[on_station("A", OLD), on_station("B", missing=1)])
+    (row_of_one,) = ha_text.source_rows(group(sources=[only]))
+    assert dict(zip(ha_text.SOURCE_HEADINGS, row_of_one, strict=True))["held by"] == "A"
     assert row["missing"] == "B 2.0 MiB"
     (_, detail) = ha_text.detail_rows(group(), source())
     assert detail[:5] == ["B", "#7 aaaaaaaaaaaa", "-", "2.0 MiB", "idle"]
@@ -227,3 +230,36 @@ def test_a_watching_program_gets_a_document_per_change(capsys: pytest.CaptureFix
 def test_an_unknown_group_ends_the_watch() -> None:
     with pytest.raises(errors.NotFoundError):
         ha_watch.watch(story(errors.NotFoundError("none")), lambda _: None, Ticking(1), as_json=False)
+
+
+def test_sentences_come_below_the_tables_each_once() -> None:
+    told = [{"code": "X", "message": "The upstream is away."}]
+    stations = [
+        member("A", readiness="LAST_RESORT", isInRotation=False, problems=told, reasons=told),
+        member("B", problems=told),
+        member("C", isInTouch=False, isInRotation=False, problems=[{"code": "Y", "message": "Old news."}]),
+    ]
+    found = group(stations=stations, sources=[source(decision="All hold it.", stations=[on_station("A", OLD)])])
+    assert ha_text.reason_lines(found) == ["A and B: The upstream is away."]
+    assert [row[1] for row in ha_text.station_rows(found)] == ["last-resort, out of rotation", "ready", "silent"]
+    assert ha_text.decision_lines(found) == []
+    lacking = {**found, "sources": [source(decision="B copies it.")]}
+    assert ha_text.decision_lines(lacking) == ["app: B copies it."]
+
+
+def test_tables_of_usual_names_fit_80_columns(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "80")
+    now = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%dT%H:%M:%SZ}"
+    names = {"timeHealthChanged": now, "timeLastHeartbeat": now}
+    stations = [member("StationA", **names), member("StationB", **names)]
+    held = [on_station("StationA", OLD), on_station("StationB", OLD)]
+    leads = {"stationId": "id-StationA", "token": 3}
+    shown = group(stations=stations, sources=[source("app-updates", stations=held, leader=leads, timeVisible=now)])
+    output.print_table(ha_text.STATION_HEADINGS, ha_text.station_rows(shown, output.time_format()))
+    output.print_table(ha_text.SOURCE_HEADINGS, ha_text.source_rows(shown, output.time_format()))
+    lines = [line.rstrip() for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert len(lines) == 2 + 2 + 2 + 1, "nothing is folded"
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in lines) <= 80

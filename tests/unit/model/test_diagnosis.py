@@ -183,3 +183,18 @@ def test_each_finding_of_ours_says_why_it_matters() -> None:
     }
     assert len(codes) > 25
     assert codes <= set(impacts.IMPACTS)
+
+
+def test_one_cause_on_all_stations_is_one_finding() -> None:
+    told = protocol.Problem(code=AWAY.code, message=f"rpm: {AWAY.message}")
+    stations = tuple(station(name, problems=(told,)) for name in "AB")
+    source = dataclasses.replace(HEALTHY.sources[0], failures=(("B", AWAY), ("A", AWAY)))
+    ((one),) = diagnosis.diagnose(dataclasses.replace(HEALTHY, stations=stations, sources=(source,)))
+    assert one.message == "The last sync on A and B failed: http://up/ answered 503."
+
+
+def test_a_drain_is_ended_by_its_own_command() -> None:
+    reason = protocol.Problem(code="Draining", message="An operator is draining this station.")
+    drained = with_b(is_draining=True, readiness=protocol.Readiness.LAST_RESORT, reasons=(reason,))
+    (hint,) = [one.hint for one in diagnosis.diagnose(drained) if one.code == "Draining"]
+    assert "station undrain" in hint
