@@ -26,6 +26,7 @@ import msgspec
 from stationmaster.host import clock as clocks
 from stationmaster.host import local_server
 from stationmaster.mirror import catalog, exchange, failures, lookup, manifest, volume
+from stationmaster.mirror.generate import leftout
 from stationmaster.model import errors
 from stationmaster.station import board as boards
 from stationmaster.station import lost_files, miss_rules, peers, unpinned
@@ -202,7 +203,11 @@ class Misses:
 
 
 def why_absent(found: volume.Volume, asked: miss_rules.Asked) -> tuple[str, str]:
-    """Code and words for a path that is not in the generation: whether another one has it, or none."""
+    """Code and words for a path that is not in the generation: a filter left it out, another one has it, or none."""
+    left_out = leftout.find_filter(found, asked.source_id, asked.generation, asked.path)
+    if left_out is not None:
+        origin, why = left_out
+        return "Filtered", f"{asked.path} is in {origin.name}, and is left out of this source by {why}."
     for one in catalog.list_generations(found, asked.source_id):
         if one.generation == asked.generation:
             continue
