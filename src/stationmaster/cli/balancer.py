@@ -18,6 +18,7 @@ from stationmaster.model import errors
 if TYPE_CHECKING:
     from stationmaster.model import protocol
 
+_FOLLOW_SECONDS = 4.0  # a replica of the hub may be frozen; the next poll goes to another
 _HOSTNAME = click.option("--hostname", required=True, metavar="NAME", help="The group's name: its stations' hostname.")
 _COMPARTMENT = click.option("--compartment-id", metavar="OCID", help="Where the name is used in several compartments.")
 _BIND = click.option("--bind", default="*", show_default=True, metavar="ADDRESS", help="Address that clients come to.")
@@ -132,6 +133,7 @@ def run(
     from stationmaster.host import engine_process, logs, process_lock
 
     logs.set_up()
+    client.timeout_seconds = _FOLLOW_SECONDS
     require_pair(chosen["certificate"], chosen["stations_ca"])
     doors = engine_process.real_doors()
     doors.files.make_directory(state_dir, mode=0o700)

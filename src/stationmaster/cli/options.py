@@ -40,6 +40,8 @@ class Identity:
 class Client:
     """The hub as commands see it: plain JSON values in and out. ``session`` is there for typed answers."""
 
+    timeout_seconds = 30.0
+
     def __init__(self, opened: session.Session, tenancy_id: str) -> None:
         self.session = opened
         self.tenancy_id = tenancy_id
@@ -83,7 +85,9 @@ class Client:
     ) -> session.Answer:
         """The whole answer, for its headers (work request, etag); a hub that is not reached comes with a hint."""
         try:
-            answer = self.session.request(method, path, query=query, body=body, headers=headers)
+            answer = self.session.request(
+                method, path, query=query, body=body, headers=headers, timeout=self.timeout_seconds
+            )
         except session.HubFailedError:
             raise
         except errors.PeerError as exc:

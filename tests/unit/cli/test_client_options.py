@@ -109,6 +109,20 @@ class Pages(session.Session):
         return session.Answer(200, headers, body)
 
 
+def test_who_follows_the_hub_waits_for_no_frozen_replica() -> None:
+    class Timed(Pages):
+        def request(self, *_arguments: object, **more: object) -> session.Answer:  # type: ignore[override]
+            self.asked.append(more["timeout"])
+            return session.Answer(200, {}, b"{}")
+
+    hub = Timed()
+    client = options.Client(hub, "t")
+    client.get("/x")
+    client.timeout_seconds = 4.0
+    client.put("/x", {})
+    assert hub.asked == [30.0, 4.0]
+
+
 def test_lists_follow_pages() -> None:
     hub = Pages()
     assert options.Client(hub, "t").list("/x", limit=1) == [0, 1, 2]
