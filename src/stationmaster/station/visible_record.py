@@ -8,7 +8,6 @@ until the hub answers, the station is of the last resort. Reading and judging on
 from __future__ import annotations
 
 import base64
-import binascii
 import dataclasses
 import datetime
 from pathlib import Path
@@ -54,7 +53,7 @@ class Reader:
         try:
             signed = msgspec.json.decode(content, type=protocol.SignedRecord)
             signature = base64.b64decode(signed.signature, validate=True)
-        except (msgspec.MsgspecError, UnicodeDecodeError, binascii.Error) as exc:
+        except (msgspec.MsgspecError, ValueError, RecursionError) as exc:
             raise RecordRefusedError(f"it is damaged ({exc})") from exc
         raw = bytes(signed.record)
         if self._key is None:

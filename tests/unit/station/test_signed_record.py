@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import hashlib
 import os
 from pathlib import Path
 
+import hypothesis
 import msgspec
 import pytest
+from hypothesis import strategies as st
 
 from stationmaster.host import files as host_files
 from stationmaster.mirror import volume
@@ -62,6 +65,25 @@ def test_what_the_hub_signed_is_read_and_anything_else_is_refused() -> None:
     for damaged in (b"", b"{}", b"\xff\xfe", signed[:-9], signed.replace(b'"number":3', b'"number":4')):
         with pytest.raises(visible_record.RecordRefusedError):
             READER.read(damaged)
+
+
+SIGNED = visible_record.encoded(SIGNER.sign(record()))
+
+
+@hypothesis.example('{"signature":"\u00e9","record":{}}'.encode())
+@hypothesis.given(
+    st.binary()
+    | st.builds(
+        lambda at, new: SIGNED[:at] + new + SIGNED[at + len(new) :],
+        st.integers(0, len(SIGNED) - 1),
+        st.binary(min_size=1, max_size=4),
+    )
+    | st.text().map(lambda text: msgspec.json.encode({"signature": text, "record": {}}))
+    | st.sampled_from([b"[" * 100_000, b'{"signature":"","record":' + b"[" * 100_000])
+)
+def test_whatever_lies_there_is_read_or_refused_and_nothing_else(content: bytes) -> None:
+    with contextlib.suppress(visible_record.RecordRefusedError):
+        assert READER.read(content).record == record()
 
 
 def test_another_hubs_signature_is_refused() -> None:
