@@ -166,3 +166,26 @@ def test_where_stations_show_another_cas_certificate_the_hub_signs_none(fleet: A
     body = {"hostname": "lb.example.com", "request": request_of(ec.generate_private_key(ec.SECP256R1()))}
     with pytest.raises(session.HubRefusedError, match="StationB"):
         fleet.person.request("POST", f"{OWN}/groups/certificate", body=body)
+
+
+def test_both_stations_are_synced_with_who_brought_it_and_counters_that_agree(fleet: Any, group: Any) -> None:
+    """I7 through the published SDK: one led, the other copied; both say so, and the counters are of the same facts."""
+    show(fleet, group, "g1")
+    for _ in range(2):
+        group.beat()
+        fleet.tick()
+    names = {group.a.id: "StationA", group.b.id: "StationB"}
+    leader = next(one for one in (group.a, group.b) if one.leads(group.source.id))
+    seen = {}
+    for one in (group.a, group.b):
+        (mirror,) = fleet.stations.list_mirrors(one.id).data.items
+        assert mirror.state == "SYNCED"
+        assert f"{names[leader.id]} brought generation g1" in mirror.log
+        seen[one.id] = mirror.time_last_synced
+        station = fleet.stations.get_management_station(one.id).data
+        counters = station.mirror_sync_status
+        assert (counters.synced, counters.unsynced, counters.failed, station.total_mirrors) == (1, 0, 0, 1)
+        assert (station.overall_state, station.overall_percentage) == ("NORMAL", 100)
+        assert [peer.id for peer in station.peer_management_stations] == [other for other in names if other != one.id]
+    assert len(set(seen.values())) == 1
+    assert None not in seen.values()
