@@ -176,10 +176,10 @@ def _print_group(group: Group, wanted: str | None) -> None:
         click.echo(line)
     click.echo()
     click.echo(f"Clients use proxy {ports['proxy']}, HTTP {ports['http']}, HTTPS {ports['https']}.")
-    if group["portChange"]:
+    if changing := group.get("portChange"):  # a hub of an earlier release knows of none
         from stationmaster.cli import ha_ports
 
-        ha_ports.show(group["portChange"], "CHANGING ")
+        ha_ports.show(changing, "CHANGING ")
     click.echo(f"Balancers: {', '.join(group['balancerAddresses']) or 'what the hostname resolves to on each station'}")
     click.echo()
     show_time = output.time_format()
