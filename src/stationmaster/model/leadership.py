@@ -88,6 +88,8 @@ class Ruling:
 def rule(lease: Lease, contenders: Iterable[Contender], terms: Terms, *, is_settled: bool) -> Ruling:
     """The next step for one lease. Pure; the caller stores it by compare-and-set on the row."""
     found = {one.id: one for one in contenders}
+    # A round in which all others failed takes so long; who was not tried in it comes before who was.
+    terms = dataclasses.replace(terms, retry=max(terms.retry, (len(found) - 1) * (terms.stall + terms.lease)))
     kept = Ruling(Verdict.KEEP, lease.holder, lease.token)
     if not is_settled:
         return dataclasses.replace(kept, reason="The hub started a moment ago; nobody leads until it has listened.")

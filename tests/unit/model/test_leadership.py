@@ -127,3 +127,11 @@ def test_never_two_and_never_an_old_token(lease: Lease, found: list[Contender], 
     able = [one for one in found if not one.hindrance]
     if is_settled and able and lease.renewed_seconds >= TERMS.lease:
         assert ruling.holder is not None, "somebody leads as soon as somebody may"
+
+
+def test_a_round_of_failures_comes_to_those_that_were_not_tried() -> None:
+    """Four that are heard and get nothing done fail in turn; the fifth is next (found by the exploration)."""
+    each = TERMS.stall + TERMS.lease
+    lease = Lease(token=9, failed={name: each * ago for ago, name in enumerate("dcba")})
+    assert lease.failed["a"] > TERMS.retry
+    assert rule(lease, *map(Contender, "abcde")).holder == "e"
