@@ -6,36 +6,32 @@ import argparse
 import sys
 
 from stationmaster.host import clock as clocks
-from stationmaster.testing.exploration import explore, state
-
-GROUPS = {"own": (0, 1), "shared": (0, 0), "three": (0, 0, 1)}
+from stationmaster.testing.exploration import explore, scenarios
 
 
 def main() -> int:
-    """Each group in turn, with as many faults as are asked for."""
+    """Each scenario in turn, with as many faults as are asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faults", type=int, default=1)
-    parser.add_argument("--releases", type=int, default=1)
-    parser.add_argument("--removals", type=int, default=1)
-    parser.add_argument("--minutes", type=float, default=10.0, help="per group")
-    parser.add_argument("--group", choices=sorted(GROUPS), action="append")
+    parser.add_argument("--faults", type=int, help="instead of those of the scenario")
+    parser.add_argument("--minutes", type=float, default=10.0, help="per scenario")
+    parser.add_argument("--scenario", choices=sorted(scenarios.SCENARIOS), action="append", help="default: all")
     given = parser.parse_args()
     is_broken = False
-    for name in given.group or ["own", "shared"]:
+    for name in given.scenario or scenarios.SCENARIOS:
         is_broken |= _explore(name, given)
     return int(is_broken)
 
 
 def _explore(name: str, given: argparse.Namespace) -> bool:
-    clock = clocks.SystemClock()
+    clock, start = clocks.SystemClock(), scenarios.SCENARIOS[name].start(given.faults)
     until = clock.monotonic() + 60 * given.minutes
-    start = state.first(GROUPS[name], faults=given.faults, releases=given.releases, removals=given.removals)
     found = explore.explore(start, may_go_on=lambda _: clock.monotonic() < until)
     extent = "all of them" if found.is_complete else "not all: the time was over"
-    sys.stdout.write(f"{name}: {found.states} states ({extent}), at most {found.longest_way} units from rest\n")
+    sys.stdout.write(f"{name}: {found.states} worlds ({extent}), at most {found.longest_way} units from rest\n")
     if found.violation:
         sys.stdout.write(f"  {found.violation}\n")
         sys.stdout.writelines(f"    {event} {index}\n" for event, index in found.story)
+    sys.stdout.flush()
     return bool(found.violation)
 
 

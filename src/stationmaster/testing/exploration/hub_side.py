@@ -1,253 +1,244 @@
-"""The hub of the exploration: hears, answers, and decides with the functions that the real one uses."""
+"""The hub of the exploration: what it stores, hears and tells. What it decides each second is in ``hub_rounds``."""
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-
-from stationmaster.model import candidates, copying, leadership, protocol, rotation, visibility
+from stationmaster.model import listening, protocol, retained
 from stationmaster.testing.exploration import state
-from stationmaster.testing.exploration.state import FAR, LIMITS, SOURCE, UNIT, Hub, Lag, Lease, Report, Shown, World
+from stationmaster.testing.exploration.state import (
+    Generations,
+    Hub,
+    Lag,
+    Lease,
+    Report,
+    Row,
+    Shown,
+    Station,
+    Told,
+    Value,
+    Volume,
+    changed,
+    older,
+    remembered,
+    replaced,
+    shared,
+)
 
-_START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-GENERATIONS = {
-    name: rotation.Generation(name, _START, _START + datetime.timedelta(hours=index))
-    for index, name in enumerate(("g0", "g1", "g2", "g3"))
-}
-_TERMS = leadership.Terms(stall=state.STALL, retry=state.RETRY)
-_SETTLED = 5
 
-
-def is_settled(hub: Hub) -> bool:
-    """R8: it has listened for one liveness period."""
-    return hub.settling >= _SETTLED
-
-
+@remembered
 def grow_older(hub: Hub) -> Hub:
     """One unit later. A hub that is away does not count; when it returns, all it knows is old."""
-    older, older_or_none = state.older, state.older_or_none
-    return hub._replace(
-        reports=tuple(one._replace(age=older(one.age)) for one in hub.reports),
-        lags=tuple(
-            one and one._replace(behind=older(one.behind), excluded=older_or_none(one.excluded)) for one in hub.lags
+    if not hub.is_up:
+        return hub
+    return changed(
+        hub,
+        reports=tuple(changed(one, age=older(one.age, state.HEARD)) for one in hub.reports),
+        writers=tuple(changed(one, renewed=older(one.renewed, state.RENEWED)) for one in hub.writers),
+        rows=tuple(map(_row_older, hub.rows)),
+        processes=tuple(None if one is None else older(one, state.SURE) for one in hub.processes),
+        parted=older(hub.parted, state.EXCLUDED),
+        deleted=tuple(
+            older(age, state.BEHIND) if one == state.DELETING else 0
+            for age, one in zip(hub.deleted, hub.members, strict=True)
         ),
-        writers=tuple(one._replace(renewed=older(one.renewed)) for one in hub.writers),
-        settling=older(hub.settling),
-        candidate_age=older(hub.candidate_age) if hub.candidate else 0,
-        lost=older_or_none(hub.lost),
-        orphaned=older_or_none(hub.orphaned),
-        lease=hub.lease._replace(
-            renewed=older(hub.lease.renewed),
-            idle=older(hub.lease.idle),
-            failed=tuple((who, older(age)) for who, age in hub.lease.failed if age < state.RETRY / UNIT),
+    )
+
+
+@remembered
+def _row_older(row: Row) -> Row:
+    lease = row.lease
+    return changed(
+        row,
+        lags=tuple(one and _lag_older(one) for one in row.lags),
+        candidate_age=older(row.candidate_age, state.WAITED) if row.candidate else 0,
+        lost=None if row.lost is None else older(row.lost, state.LOST),
+        orphaned=None if row.orphaned is None else older(row.orphaned, state.LOST),
+        lease=changed(
+            lease,
+            renewed=older(lease.renewed, state.RENEWED),
+            idle=older(lease.idle, state.IDLE),
+            failed=tuple((who, age + 1) for who, age in lease.failed if age + 1 < state.tried(len(row.lags))),
         ),
-        raised=older(hub.raised),
+        raised=older(row.raised, state.RAISED),
     )
 
 
-def returned(hub: Hub) -> Hub:
-    """The same, after a start: it listens first, and what it knew may be old."""
-    far = tuple(one._replace(age=FAR) for one in hub.reports)
-    lease = hub.lease._replace(renewed=FAR)
-    writers = tuple(one._replace(renewed=FAR) for one in hub.writers)
-    return hub._replace(is_up=True, settling=0, reports=far, lease=lease, writers=writers)
+def _lag_older(lag: Lag) -> Lag:
+    excluded = None if lag.excluded is None else older(lag.excluded, state.EXCLUDED)
+    return changed(lag, behind=older(lag.behind, state.BEHIND), excluded=excluded)
 
 
-def hear(world: World, index: int) -> World:
-    """A heartbeat: stored, and what the station holds of leases is renewed (`hub.services.leases.renew`)."""
-    station, hub = world.stations[index], world.hub
-    volume = world.volumes[station.volume]
-    held = volume.held - {station.leaving}
-    report = Report(0, held, station.shown, station.run, station.token, volume.closed and volume.closed + 1)
-    hub = hub._replace(reports=_with(hub.reports, index, report))
-    if is_settled(hub):
-        if hub.lease.holder == index:
-            hub = hub._replace(lease=hub.lease._replace(renewed=0))
-        writer = hub.writers[station.volume]
-        if writer.holder == index:
-            hub = hub._replace(writers=_with(hub.writers, station.volume, writer._replace(renewed=0)))
-    return world._replace(hub=hub)
-
-
-def retained(hub: Hub) -> frozenset[str]:
-    """As `hub.services.retention`, when the retention time is over for all but what may still be shown."""
-    shown = {report.shown.generation for report in hub.reports if report.shown}
-    wanted = {hub.visible.generation if hub.visible else None, hub.candidate, hub.former}
-    return frozenset(shown | {one for one in wanted if one})
-
-
-def decide(world: World) -> World:
-    """One round of the scheduler: `hub.services.visibility.plan_group`, then the leases."""
-    hub = world.hub
-    snapshot = _snapshot(world)
-    ruling = candidates.rule(snapshot, LIMITS)
-    if ruling.verdict is not candidates.Verdict.KEEP:
-        hub = hub._replace(candidate=ruling.generation, candidate_age=0, lost=None)
-        snapshot = _changed(snapshot, hub)
-    decision = visibility.decide(snapshot, LIMITS)
-    hub = _lagging(hub, snapshot, decision)
-    gone = snapshot.visible is not None and not rotation.holders_in_touch(snapshot, snapshot.visible.generation, LIMITS)
-    lost = hub.candidate is not None and not rotation.holders_in_touch(snapshot, hub.candidate, LIMITS)
-    hub = hub._replace(
-        orphaned=(hub.orphaned or 0) if gone else None,
-        lost=(hub.lost or 0) if lost else None,
+def returned(hub: Hub, process: int | None = None) -> Hub:
+    """After a start of all processes, or of one: it listens first; when nobody listened, what is known may be old."""
+    if process is not None and any(one is not None for one in hub.processes):
+        return changed(hub, processes=replaced(hub.processes, process, 0))
+    return changed(
+        hub,
+        processes=tuple(0 for _ in hub.processes) if process is None else replaced(hub.processes, process, 0),
+        reports=tuple(changed(one, age=state.HEARD) for one in hub.reports),
+        rows=tuple(changed(one, lease=changed(one.lease, renewed=state.RENEWED)) for one in hub.rows),
+        writers=tuple(changed(one, renewed=state.RENEWED) for one in hub.writers),
     )
-    if decision.verdict in {visibility.Verdict.RESYNC, visibility.Verdict.RESTORE}:
-        hub = ask(hub)
-    if decision.visible is not None and decision.visible != snapshot.visible:
-        former = hub.visible.generation if hub.visible else None
-        following = Shown(decision.visible.number, decision.visible.generation)
-        hub = hub._replace(known=hub.known | {following.generation})
-        hub = hub._replace(visible=following, former=former if former != following.generation else hub.former)
-    hub = _led(hub, snapshot)
-    hub = _written(world, hub)
-    snapshot = _changed(snapshot, hub)
-    writers = {str(number): _name(one.holder) for number, one in enumerate(hub.writers) if one.holder is not None}
-    copies = copying.copies_of([snapshot], writers, LIMITS)
-    ordered = tuple(
-        tuple(one.generation for one in copies.get(_name(index), ())) for index in range(len(world.stations))
+
+
+def process_of(hub: Hub, index: int) -> int | None:
+    """Which process a station speaks with: its own while that one has the database, else the first that has."""
+    own = index % len(hub.processes)
+    order = (own, *range(len(hub.processes)))
+    return next((one for one in order if hub.processes[one] is not None), None)
+
+
+@remembered
+def answering(hub: Hub) -> tuple[bool, ...]:
+    """By station, whether it is answered.
+
+    R8: a process that lost the database says "no decision", which confirms nobody; another may answer instead.
+    """
+    return tuple(process_of(hub, index) is not None for index in range(len(hub.members)))
+
+
+def is_leading(hub: Hub, index: int) -> bool:
+    """R8: only a process that has listened for a liveness period renews and tells leases."""
+    process = process_of(hub, index)
+    return process is not None and hub.processes[process] in (state.SETTLED, state.SURE)
+
+
+@remembered
+def report_of(station: Station, volume: Volume) -> Report:
+    """What a heartbeat says."""
+    told = tuple(
+        Told(
+            held=content.held,
+            fetchable=reported(part.proved, content.held),
+            shown=part.shown,
+            run=part.run,
+            token=part.token,
+        )
+        for part, content in zip(station.parts, volume.contents, strict=True)
     )
-    return world._replace(hub=hub._replace(copies=ordered))
+    return shared(Report(0, told, volume.closed and volume.closed + 1))
 
 
-def ask(hub: Hub) -> Hub:
+@remembered
+def heard(hub: Hub, reports: tuple[Report | None, ...], volumes: tuple[int, ...]) -> Hub:
+    """Heartbeats: stored, and what a station holds of leases is renewed (`hub.services.leases.renew`)."""
+    for index, report in enumerate(reports):
+        if report is not None and hub.members[index] in (state.ACTIVE, state.DELETING):
+            hub = _heard_one(hub, index, report, volumes[index])
+    return hub
+
+
+def _heard_one(hub: Hub, index: int, report: Report, volume: int) -> Hub:
+    hub = changed(hub, reports=replaced(hub.reports, index, report))
+    if not is_leading(hub, index):
+        return hub
+    rows = tuple(
+        changed(row, lease=changed(row.lease, renewed=0)) if row.lease.holder == index else row for row in hub.rows
+    )
+    writers = hub.writers
+    if writers[volume].holder == index:
+        writers = replaced(writers, volume, changed(writers[volume], renewed=0))
+    return changed(hub, rows=rows, writers=writers)
+
+
+class Say(Value, frozen=True, cache_hash=True, gc=False):
+    """What an answer says of one source. ``lease``: its token, 0 when it is another's."""
+
+    visible: Shown | None
+    number: int
+    lease: int
+    retained: Generations
+    copies: tuple[str, ...]
+
+
+class Answer(Value, frozen=True, cache_hash=True, gc=False):
+    """The answer to a heartbeat."""
+
+    says: tuple[Say, ...]
+    is_in_rotation: bool
+    writer: int
+    is_gone: bool = False
+
+
+@remembered
+def answer_of(hub: Hub, index: int, volume: int, elsewhere: Generations, *, is_ready: bool) -> Answer:
+    """`hub.services.heartbeat.receive`; ``is_ready``: the station said that it is, when it sent its heartbeat."""
+    if hub.members[index] not in (state.ACTIVE, state.DELETING):
+        return Answer((), is_in_rotation=False, writer=0, is_gone=True)
+    leads = is_leading(hub, index)
+    says = tuple(
+        Say(
+            row.visible,
+            row.number,
+            row.lease.token if leads and row.lease.holder == index else 0,
+            must_stay(hub, source, elsewhere),
+            row.copies[index],
+        )
+        for source, row in enumerate(hub.rows)
+    )
+    lags = [row.lags[index] for row in hub.rows]
+    writer = hub.writers[volume]
+    return shared(
+        Answer(
+            says,
+            is_in_rotation=all(one is None or one.excluded is None for one in lags)
+            and (is_ready or may_join(hub, index)),
+            writer=writer.token if leads and writer.holder == index else 0,
+        )
+    )
+
+
+def reported(proved: Generations, held: Generations) -> Generations:
+    """R4: what a station calls fetchable is what it saw its own web server serve."""
+    return proved & held
+
+
+def must_stay(hub: Hub, source: int, elsewhere: Generations) -> Generations:
+    """What is told of retention, when its time is over for all but what may still be shown, in any group (R10)."""
+    row = hub.rows[source]
+    coming = {row.candidate} if row.candidate else set()
+    return frozenset({one.generation for one in row.recent} | coming) | elsewhere
+
+
+def may_join(hub: Hub, index: int) -> bool:
+    """`model.listening`: what the hub knows of what its stations show, while it listens."""
+    process = process_of(hub, index)
+    listened = hub.processes[process] if process is not None else None
+    visible = {str(source): row.visible.number for source, row in enumerate(hub.rows) if row.visible}
+    others = [
+        _numbers(report) if listened is not None and report.age <= listened else None
+        for other, report in enumerate(hub.reports)
+        if other != index and hub.members[other] in (state.ACTIVE, state.DELETING)
+    ]
+    return listening.may_join(visible, _numbers(hub.reports[index]), [] if listened == state.SURE else others)
+
+
+def _numbers(report: Report) -> dict[str, int]:
+    return {str(source): one.shown.number for source, one in enumerate(report.told) if one.shown}
+
+
+def left_behind(hub: Hub, source: int) -> tuple[Shown, ...]:
+    """The numbers that some station may still show."""
+    row = hub.rows[source]
+    shown = [one.told[source].shown for one in hub.reports]
+    numbers = [one.number for one in shown if one is not None]
+    gone = retained.numbers_left([(one.number, one.generation) for one in row.recent], numbers)
+    return tuple(one for one in row.recent if one.number not in gone)
+
+
+def ask(hub: Hub, source: int) -> Hub:
     """Somebody wants a sync: above every number that was ever answered (R8)."""
-    highest = max([hub.number, *(one.run.number for one in hub.reports)])
-    return hub._replace(number=highest + 1, raised=0)
+    row = hub.rows[source]
+    highest = max([row.number, *(one.told[source].run.number for one in hub.reports)])
+    return changed(hub, rows=replaced(hub.rows, source, changed(row, number=highest + 1, raised=0)))
 
 
-def _name(index: int | None) -> str:
-    return "" if index is None else f"s{index}"
-
-
-def _index(name: str | None) -> int | None:
-    return None if name is None else int(name[1:])
-
-
-def _with(values: tuple[object, ...], index: int, value: object) -> tuple:  # type: ignore[type-arg]
-    return (*values[:index], value, *values[index + 1 :])
-
-
-def wire(shown: Shown | None) -> protocol.Visible | None:
+def wire(source: int, shown: Shown | None) -> protocol.Visible | None:
     """As the protocol writes it."""
     if shown is None:
         return None
-    return protocol.Visible(source_id=SOURCE, number=shown.number, generation=shown.generation)
+    return protocol.Visible(source_id=str(source), number=shown.number, generation=shown.generation)
 
 
-def _changed(snapshot: rotation.Snapshot, hub: Hub) -> rotation.Snapshot:
-    return dataclasses.replace(
-        snapshot,
-        candidate=hub.candidate,
-        visible=wire(hub.visible),
-        candidate_seconds=hub.candidate_age * UNIT,
-        is_candidate_old=hub.candidate in hub.known,
-    )
-
-
-def _snapshot(world: World) -> rotation.Snapshot:
-    hub = world.hub
-    return rotation.Snapshot(
-        source_id=SOURCE,
-        visible=wire(hub.visible),
-        generations=GENERATIONS,
-        stations=tuple(_station(world, index) for index in range(len(world.stations))),
-        candidate=hub.candidate,
-        candidate_seconds=hub.candidate_age * UNIT,
-        lost_seconds=(hub.lost or 0) * UNIT,
-        is_candidate_old=hub.candidate in hub.known,
-        lease=leadership.Lease(
-            hub.lease.token,
-            None if hub.lease.holder is None else _name(hub.lease.holder),
-            hub.lease.renewed * UNIT,
-            min(hub.lease.idle, hub.raised) * UNIT,
-            {_name(who): age * UNIT for who, age in hub.lease.failed},
-        ),
-        sync_number=hub.number,
-        since_sync_raised=hub.raised * UNIT,
-        orphaned_seconds=(hub.orphaned or 0) * UNIT,
-        is_settled=is_settled(hub),
-    )
-
-
-def _station(world: World, index: int) -> rotation.Station:
-    hub = world.hub
-    report, lag = hub.reports[index], hub.lags[index]
-    others = [one for number, one in enumerate(hub.lags) if number != index]
-    excluded = lag.excluded if lag else None
-    return rotation.Station(
-        id=_name(index),
-        silent_seconds=report.age * UNIT,
-        held=report.held,
-        fetchable=report.held,
-        shown=wire(report.shown),
-        stalled_seconds=lag.behind * UNIT if lag else 0.0,
-        behind_seconds=lag.behind * UNIT if lag else 0.0,
-        excluded_seconds=excluded * UNIT if excluded is not None else None,
-        lagging_behind=lag.generation if lag else None,
-        finished_sync=report.run.number,
-        sync_token=report.run.token,
-        sync_generation=report.run.generation,
-        lease_token=report.token,
-        volume=str(world.stations[index].volume),
-        is_last=all(one is not None and one.excluded is not None for one in others),
-    )
-
-
-def _lagging(hub: Hub, snapshot: rotation.Snapshot, decision: visibility.Decision) -> Hub:
-    lags: list[Lag | None] = []
-    for index, station in enumerate(snapshot.stations):
-        if not rotation.lacks(snapshot, station) or station.silent_seconds > LIMITS.liveness:
-            lags.append(None)
-            continue
-        former, target = hub.lags[index], rotation.target(snapshot)
-        excluded = former.excluded if former else None
-        excluded = (excluded or 0) if station.id in decision.excluded else None
-        behind = former.behind if former is not None and former.generation == target else 0
-        lags.append(Lag(target, behind, excluded))
-    return hub._replace(lags=tuple(lags))
-
-
-def _led(hub: Hub, snapshot: rotation.Snapshot) -> Hub:
-    contenders = [
-        leadership.Contender(
-            id=one.id,
-            hindrance="It is silent." if one.silent_seconds > LIMITS.liveness else "",
-            is_owing=one.id == snapshot.lease.holder and one.finished_sync < snapshot.sync_number,
-            merit=2 * (hub.candidate in one.held)
-            + (snapshot.visible is not None and snapshot.visible.generation in one.held),
-            token=one.lease_token,
-        )
-        for one in snapshot.stations
-    ]
-    ruling = leadership.rule(snapshot.lease, contenders, _TERMS, is_settled=is_settled(hub))
-    return hub._replace(lease=_ruled(hub.lease, ruling))
-
-
-def _written(world: World, hub: Hub) -> Hub:
-    writers = []
-    for number, writer in enumerate(hub.writers):
-        contenders = [
-            leadership.Contender(
-                id=_name(index),
-                hindrance="It is silent." if hub.reports[index].age * UNIT > LIMITS.liveness else "",
-                token=hub.reports[index].writer,
-            )
-            for index, station in enumerate(world.stations)
-            if station.volume == number
-        ]
-        lease = leadership.Lease(
-            writer.token, None if writer.holder is None else _name(writer.holder), writer.renewed * UNIT
-        )
-        writers.append(_ruled(writer, leadership.rule(lease, contenders, _TERMS, is_settled=is_settled(hub))))
-    return hub._replace(writers=tuple(writers))
-
-
-def _ruled(lease: Lease, ruling: leadership.Ruling) -> Lease:
-    failed = lease.failed
-    if ruling.failed is not None:
-        who = _index(ruling.failed) or 0
-        failed = (*(one for one in failed if one[0] != who), (who, 0))
-    if ruling.verdict is leadership.Verdict.GRANT:
-        return Lease(_index(ruling.holder), ruling.token, 0, 0, failed)
-    return lease._replace(holder=_index(ruling.holder), token=ruling.token, failed=failed)
+def fresh(lease: Lease, holder: int | None, token: int) -> Lease:
+    """Granted just now."""
+    return changed(lease, holder=holder, token=token, renewed=0, idle=0)

@@ -1,70 +1,50 @@
-"""The stations of the exploration: what they record, show, copy, sync and remove, and whether they are ready.
-
-What is shown next and whether a station is ready is decided by the functions of the real daemon.
-"""
+"""The stations of the exploration: what they hear, prove, sync, copy, record, show and remove."""
 
 from __future__ import annotations
 
-import datetime
-import functools
+from typing import NamedTuple
 
 from stationmaster.model import protocol
-from stationmaster.station import plan as plans
-from stationmaster.station import readiness
 from stationmaster.station import snapshot as snapshots
-from stationmaster.testing.exploration import hub_side
-from stationmaster.testing.exploration.state import FAR, SAMPLED, SOURCE, UNIT, Run, Shown, Station, Volume, World
-
-_NOW = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-_AT = 1000.0
-_PORTS = protocol.Ports(proxy=1, http=2, https=3)
-_DESIRED = protocol.StationDesired(
-    station_id="s0",
-    display_name="s0",
-    group_id="g",
-    compartment_id="c",
-    client_address=protocol.ClientAddress(host="lb", ports=_PORTS),
-    ports=_PORTS,
-    balancer_ports=_PORTS,
-    balancer_addresses=[],
-    peers=[],
-    is_proxy_enabled=True,
-    permitted_ranges=[],
-    forward_proxy=None,
-    mirror_directory="/m",
-    certificate_path=None,
-    hub=protocol.HubAddress(url="https://hub", host="hub", port=443),
-    is_draining=False,
-    is_auto_config_enabled=False,
-    sources=[protocol.MirrorSource(source_id=SOURCE, name=SOURCE, format=protocol.SourceFormat.RPM, url="http://u")],
-)
-_ENGINE = snapshots.EngineView(is_running=True, is_answering=True, seen_at=_AT)
-_CERTIFICATE = snapshots.CertificateView(
-    "c", "k", "d", frozenset({"lb"}), _NOW - datetime.timedelta(days=1), _NOW + datetime.timedelta(days=900)
+from stationmaster.testing.exploration import hub_side, state, station_view
+from stationmaster.testing.exploration.state import (
+    Content,
+    Generations,
+    Part,
+    Removal,
+    Report,
+    Run,
+    Shown,
+    Station,
+    Upstream,
+    Volume,
+    changed,
+    older,
+    remembered,
+    replaced,
+    shared,
 )
 
+_TERMS = protocol.Lease(source_id="", token=1)
 
+
+@remembered
 def grow_older(station: Station) -> Station:
     """One unit later; what balancers think of it follows when they sample."""
-    return station._replace(age=min(FAR, station.age + 1), ready=max(0, station.ready - 1))
+    return changed(station, age=older(station.age, state.UNCONFIRMED), ready=max(0, station.ready - 1))
 
 
-def sampled(world: World, index: int) -> Station:
+@remembered
+def sampled(station: Station, volume: Volume) -> Station:
     """What a balancer sees of it now."""
-    station = world.stations[index]
-    if station.works and verdict(station, world).is_ready:
-        return station._replace(ready=SAMPLED)
+    if station.works and station_view.verdict(station, volume).is_ready:
+        return shared(changed(station, ready=state.SAMPLED))
     return station
 
 
-def verdict(station: Station, world: World) -> readiness.Verdict:
-    """The station's own answer (R2)."""
-    return _judged(_facts(station, world))
-
-
-def holds_lease(station: Station) -> bool:
+def holds_lease(station: Station, source: int) -> bool:
     """Whether it would use the lease of the source now: eight seconds from sending (R5)."""
-    return station.lease > 0 and _is_valid(station.age)
+    return station.parts[source].lease > 0 and _is_valid(station.age)
 
 
 def holds_volume(station: Station) -> bool:
@@ -73,167 +53,200 @@ def holds_volume(station: Station) -> bool:
 
 
 def _is_valid(age: int) -> bool:
-    terms = protocol.Lease(source_id=SOURCE, token=1)
-    return snapshots.LeaseView(1, terms.stop_after_seconds).holds(age * UNIT)
+    return snapshots.LeaseView(1, _TERMS.stop_after_seconds).holds(age * state.UNIT)
 
 
-def hear_answer(world: World, index: int) -> World:
+@remembered
+def hear_answer(station: Station, answer: hub_side.Answer) -> Station:
     """Take over an answer, as `station.orders.after_answer`: a lower token than one ever seen is ignored (R8)."""
-    station, hub = world.stations[index], world.hub
-    is_leading = hub_side.is_settled(hub)
-    lease = hub.lease.token if is_leading and hub.lease.holder == index else 0
-    lease = lease if lease >= station.token else 0
-    writer = hub.writers[station.volume]
-    told = hub.visible
-    lag = hub.lags[index]
-    station = station._replace(
+    if answer.is_gone:
+        return changed(station, is_gone=True)
+    return changed(
+        station,
         age=0,
-        told=told if told is not None else station.told,
-        is_in_rotation=lag is None or lag.excluded is None,
-        wanted=hub.number,
-        token=max(station.token, lease),
-        lease=lease,
-        writer=writer.token if is_leading and writer.holder == index else 0,
-        retained=hub_side.retained(hub),
-        copies=hub.copies[index],
+        parts=tuple(map(_told, station.parts, answer.says)),
+        is_in_rotation=answer.is_in_rotation,
+        is_gone=False,
+        writer=answer.writer,
     )
-    return _with_station(world, index, station)
 
 
-def work(world: World, index: int) -> World:
-    """One unit of work: a removal that was begun, a sync or a copy, a record, the switch."""
-    station = world.stations[index]
-    if not station.works:
-        return world
-    world = _remove(world, index)
-    if not station.is_slow:
-        world = _sync(world, index)
-        world = _copy(world, index)
-    return _show(world, index)
+def _told(part: Part, say: hub_side.Say) -> Part:
+    lease = say.lease if say.lease >= part.token else 0
+    return changed(
+        part,
+        told=_later(part.told, say.visible),
+        wanted=say.number,
+        token=max(part.token, lease),
+        lease=lease,
+        retained=say.retained,
+        copies=say.copies,
+    )
 
 
-def begin_removal(world: World, index: int) -> World | None:
-    """Under the volume's lease, of something that need not stay; None when there is nothing."""
-    station = world.stations[index]
-    volume = world.volumes[station.volume]
-    if not (station.works and holds_volume(station)) or station.writer <= volume.closed or station.picked:
-        return None
-    going = sorted(one for one in volume.held - {max(volume.held)} if _may_go(station, volume, one))
-    return _with_station(world, index, station._replace(picked=(station.writer, going[0], False))) if going else None
+def _later(former: Shown | None, told: Shown | None) -> Shown | None:
+    """`station.board.merge_visible`: numbers only upwards (R8)."""
+    if former is None or told is None:
+        return told or former
+    return told if told.number >= former.number else former
 
 
-def _may_go(station: Station, volume: Volume, generation: str) -> bool:
-    kept = station.retained | {one.generation for one in (station.shown, station.told, volume.record) if one}
+def started(station: Station) -> Station:
+    """What is left after a crash: what it was told and showed and proved, and its tokens; nothing was heard since."""
+    parts = tuple(changed(one, lease=0, copies=(), retained=state.NONE) for one in station.parts)
+    return changed(station, age=state.UNCONFIRMED, parts=parts, writer=0, removal=None)
+
+
+@remembered
+def worked(
+    stations: tuple[Station, ...], volumes: tuple[Volume, ...], upstreams: tuple[Upstream, ...]
+) -> tuple[tuple[Station, ...], tuple[Volume, ...], tuple[Report, ...]]:
+    """All stations one unit later, one after the other, before they speak with the hub; and what they will say."""
+    later, changing = [grow_older(one) for one in stations], list(volumes)
+    for index, station in enumerate(later):
+        later[index], changing[station.volume] = work(_place_of(later, changing, index, upstreams))
+    reports = tuple(hub_side.report_of(one, changing[one.volume]) for one in later)
+    return shared(tuple(later)), shared(tuple(changing)), reports
+
+
+class Place(NamedTuple):
+    """A station at its volume, and what it meets there.
+
+    ``offered``: by source what others that work hold whole. ``rival``: the highest token that another station on this
+    volume has.
+    """
+
+    station: Station
+    volume: Volume
+    upstreams: tuple[Upstream, ...]
+    offered: tuple[Generations, ...]
+    rival: int
+
+
+@remembered
+def work(place: Place) -> tuple[Station, Volume]:
+    """One unit of work: a removal that was begun, a proof, a sync or a copy, a record, the switch."""
+    if not place.station.works:
+        return place.station, place.volume
+    if place.station.removal is not None:
+        place = _remove(place, place.station.removal)
+    if "slow" not in place.station.trouble:
+        place = _prove(place)
+        for source in range(len(place.station.parts)):
+            place = _copy(_sync(place, source), source)
+    for source in range(len(place.station.parts)):
+        place = _show(place, source)
+    return shared(place.station), shared(place.volume)
+
+
+def _place_of(stations: list[Station], volumes: list[Volume], index: int, upstreams: tuple[Upstream, ...]) -> Place:
+    """Where a station is; what it does not look at is left out, so that equal places are found to be equal."""
+    station = stations[index]
+    others = [one for number, one in enumerate(stations) if number != index]
+    offered = tuple(
+        _offered(others, volumes, source) if part.copies else state.NONE for source, part in enumerate(station.parts)
+    )
+    rival = max((one.writer for one in others if one.volume == station.volume), default=0)
+    return Place(station, volumes[station.volume], upstreams, offered, rival)
+
+
+def _offered(others: list[Station], volumes: list[Volume], source: int) -> Generations:
+    contents = [volumes[one.volume].contents[source] for one in others if one.works]
+    return frozenset().union(*(one.held - one.torn for one in contents))
+
+
+def removable(station: Station, volume: Volume) -> list[tuple[int, str]]:
+    """Under the volume's lease, by source what need not stay."""
+    if not (station.works and holds_volume(station)) or station.writer <= volume.closed or station.removal:
+        return []
+    found = []
+    for source, content in enumerate(volume.contents):
+        older_ones = sorted(content.held)[:-1]
+        found += [(source, one) for one in older_ones if _may_go(station, volume, source, one)]
+    return found
+
+
+def begin_removal(station: Station, source: int, generation: str) -> Station:
+    """It looked, and will act in the unit after the next."""
+    return changed(station, removal=Removal(station.writer, source, generation))
+
+
+def _may_go(station: Station, volume: Volume, source: int, generation: str) -> bool:
+    part, content = station.parts[source], volume.contents[source]
+    kept = part.retained | {one.generation for one in (part.shown, part.told, content.record) if one}
     return holds_volume(station) and generation not in kept
 
 
-def _remove(world: World, index: int) -> World:
-    station = world.stations[index]
-    if station.picked is None:
-        return world
-    token, generation, is_due = station.picked
-    if not is_due:
-        return _with_station(world, index, station._replace(picked=(token, generation, True)))
-    volume = world.volumes[station.volume]
-    world = _with_station(world, index, station._replace(picked=None, was_frozen=False))
-    if token <= volume.closed:
-        return world  # closed meanwhile: there is no directory to rename into (R1)
-    if not station.was_frozen and not _may_go(station, volume, generation):
-        return world  # looked at again before the act; one that was frozen in between has looked already
-    return _with_volume(world, station.volume, volume._replace(held=volume.held - {generation}))
+def _remove(place: Place, begun: Removal) -> Place:
+    station, volume = place.station, place.volume
+    if not begun.is_due:
+        return place._replace(station=changed(station, removal=changed(begun, is_due=True)))
+    place = place._replace(station=changed(station, removal=None))
+    if is_closed(volume, begun.token):
+        return place  # closed meanwhile: there is no directory to rename into (R1)
+    if not begun.was_frozen and not _may_go(station, volume, begun.source, begun.generation):
+        return place  # looked at again before the act; one that was frozen in between has looked already
+    content, gone = volume.contents[begun.source], {begun.generation}
+    return _with_content(place, begun.source, changed(content, held=content.held - gone, torn=content.torn - gone))
 
 
-def _sync(world: World, index: int) -> World:
-    station = world.stations[index]
-    if not holds_lease(station) or station.run.number >= station.wanted:
-        return world
-    world = _add(world, station.volume, world.upstream)
-    run = Run(station.wanted, station.lease, world.upstream)
-    return _with_station(world, index, station._replace(run=run))
+def is_closed(volume: Volume, token: int) -> bool:
+    """R1: whether a removal under this token can no longer succeed."""
+    return token <= volume.closed
 
 
-def _copy(world: World, index: int) -> World:
-    station = world.stations[index]
-    for generation in station.copies:
-        holders = [one for one in world.stations if one.works and generation in world.volumes[one.volume].held]
-        if generation not in world.volumes[station.volume].held and holders:
-            world = _add(world, station.volume, generation)
-    return world
-
-
-def _add(world: World, number: int, generation: str) -> World:
-    """Before it is believed to be there, every token is closed: who begins to remove later sees it (R1)."""
-    volume = world.volumes[number]
-    highest = max([volume.closed, *(one.writer for one in world.stations if one.volume == number)])
-    return _with_volume(world, number, volume._replace(held=volume.held | {generation}, closed=highest))
-
-
-def _show(world: World, index: int) -> World:
-    station = world.stations[index]
-    volume = world.volumes[station.volume]
-    target = plans.target_of(_view(_facts(station, world)), SOURCE)
-    is_there = target is not None and target.generation in volume.held
-    if target is not None and is_there and (volume.record is None or volume.record.number < target.number):
-        volume = volume._replace(record=Shown(target.number, target.generation))
-        world = _with_volume(world, station.volume, volume)
-    following = _following(_facts(station, world))
-    return _with_station(world, index, station._replace(shown=following))
-
-
-def _with_station(world: World, index: int, station: Station) -> World:
-    return world._replace(stations=(*world.stations[:index], station, *world.stations[index + 1 :]))
-
-
-def _with_volume(world: World, number: int, volume: Volume) -> World:
-    return world._replace(volumes=(*world.volumes[:number], volume, *world.volumes[number + 1 :]))
-
-
-_Facts = tuple[Shown | None, Shown | None, Shown | None, frozenset[str], int, bool]
-
-
-def _facts(station: Station, world: World) -> _Facts:
-    volume = world.volumes[station.volume]
-    return station.told, station.shown, volume.record, volume.held, station.age, station.is_in_rotation
-
-
-@functools.lru_cache(maxsize=100_000)
-def _following(facts: _Facts) -> Shown | None:
-    following = plans.next_shown(_view(facts), SOURCE)
-    return None if following is None else Shown(following.number, following.generation)
-
-
-@functools.lru_cache(maxsize=100_000)
-def _judged(facts: _Facts) -> readiness.Verdict:
-    return readiness.judge(_view(facts), _AT, _NOW)
-
-
-@functools.lru_cache(maxsize=100_000)
-def _view(facts: _Facts) -> snapshots.Snapshot:
-    told, shown, record, held, age, is_in_rotation = facts
-    wired = hub_side.wire(record)
-    volume = snapshots.VolumeView(
-        "/m",
-        _AT,
-        volume_id="v",
-        is_writable=True,
-        held={SOURCE: tuple(snapshots.HeldView(one) for one in sorted(held))},
-        records={SOURCE: wired} if wired else {},
-        mount="m",
+def _prove(place: Place) -> Place:
+    parts = tuple(
+        changed(part, proved=content.held)
+        for part, content in zip(place.station.parts, place.volume.contents, strict=True)
     )
-    return snapshots.Snapshot(
-        station_id="s0",
-        volume_id="v",
-        address="a",
-        desired=_DESIRED,
-        told=tuple(one for one in (hub_side.wire(told),) if one),
-        shown=tuple(one for one in (hub_side.wire(shown),) if one),
-        contact=snapshots.Contact(
-            confirmed_at=_AT - age * UNIT if age < FAR else None, time_confirmed=_NOW, is_in_rotation=is_in_rotation
-        ),
-        volume=volume,
-        nginx=_ENGINE,
-        squid=_ENGINE,
-        certificates=snapshots.CertificatesView(signed=_CERTIFICATE),
-        fetch={(SOURCE, one): snapshots.FetchView(is_fetchable=True) for one in held},
-        proved_mount="m",
-    )
+    return place._replace(station=changed(place.station, parts=parts))
+
+
+def _sync(place: Place, source: int) -> Place:
+    station, upstream = place.station, place.upstreams[source]
+    part = station.parts[source]
+    is_due = part.run.number < part.wanted or (part.run.has_failed and part.run.token != part.lease)
+    if not holds_lease(station, source) or not is_due:
+        return place
+    if upstream.is_broken:
+        return _with_part(place, source, changed(part, run=Run(part.wanted, part.lease, None, has_failed=True)))
+    place = _add(place, source, upstream.generation)
+    return _with_part(place, source, changed(part, run=Run(part.wanted, part.lease, upstream.generation)))
+
+
+def _copy(place: Place, source: int) -> Place:
+    for generation in place.station.parts[source].copies:
+        if generation in place.offered[source] and generation not in place.volume.contents[source].held:
+            place = _add(place, source, generation)
+    return place
+
+
+def _add(place: Place, source: int, generation: str) -> Place:
+    """Before it is believed to be there, every token is closed: who begins to remove later sees it (R1).
+
+    What is there already is looked at as well, and what it lacks is brought.
+    """
+    volume = changed(place.volume, closed=max(place.volume.closed, place.station.writer, place.rival))
+    content = volume.contents[source]
+    content = changed(content, held=content.held | {generation}, torn=content.torn - {generation})
+    return _with_content(place._replace(volume=volume), source, content)
+
+
+def _show(place: Place, source: int) -> Place:
+    station, contents = place.station, place.volume.contents
+    part, content = station.parts[source], contents[source]
+    target = station_view.target_of(station.parts, contents, source)
+    can_fetch = target is not None and target.generation in content.held & part.proved
+    if target is not None and can_fetch and (content.record is None or content.record.number < target.number):
+        place = _with_content(place, source, changed(content, record=target))
+    following = station_view.next_shown(station.parts, place.volume.contents, source)
+    return place if following == part.shown else _with_part(place, source, changed(part, shown=following))
+
+
+def _with_part(place: Place, source: int, part: Part) -> Place:
+    return place._replace(station=changed(place.station, parts=replaced(place.station.parts, source, part)))
+
+
+def _with_content(place: Place, source: int, content: Content) -> Place:
+    return place._replace(volume=changed(place.volume, contents=replaced(place.volume.contents, source, content)))

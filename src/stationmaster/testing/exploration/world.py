@@ -1,180 +1,180 @@
-"""One unit of the world, what may happen in it, and what must never be (I4-I9)."""
+"""One unit of the world, where it begins, and its way to rest."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from stationmaster.testing.exploration import events, hub_rounds, hub_side, state, station_side, station_view
+from stationmaster.testing.exploration.events import QUIET, Event
+from stationmaster.testing.exploration.state import (
+    Budget,
+    Content,
+    Hub,
+    Lease,
+    Part,
+    Report,
+    Row,
+    Run,
+    Shown,
+    Station,
+    Told,
+    Upstream,
+    Volume,
+    World,
+    changed,
+    shared,
+)
 
-from stationmaster.model import protocol
-from stationmaster.testing.exploration import hub_side, station_side
-from stationmaster.testing.exploration.state import FAR, LIMITS, UNIT, Shown, Station, World
+__all__ = ["QUIET", "Event", "first", "is_at_rest", "is_well", "left_alone", "repaired", "step"]
 
-Event = tuple[str, int]
-QUIET: Event = ("quiet", 0)
-_REPAIRS = {"freeze": "thaw", "crash": "start", "cut": "mend", "deafen": "hear", "slow": "hurry"}
-_ORDER = ("g0", "g1", "g2", "g3")
+_OLD, _NEW = "g0", "g1"
 
 
-def events_of(world: World) -> Iterator[Event]:
-    """All that may happen now: nothing, a fault while there are some left, its repair, a release, a removal."""
-    yield QUIET
-    for index, station in enumerate(world.stations):
-        for fault, repair in _REPAIRS.items():
-            if _has(station, fault):
-                yield repair, index
-            elif world.faults and station.is_up:
-                yield fault, index
-        if world.removals and station_side.begin_removal(world, index) is not None:
-            yield "remove", index
-    if not world.hub.is_up:
-        yield "hub returns", 0
-        yield "hub is restored", 0
-    elif world.faults:
-        yield "hub stops", 0
-        yield "hub restarts", 0
-    if world.releases:
-        yield "release", 0
-        if world.upstream != "g0":
-            yield "upstream goes back", 0
+def first(
+    volumes: tuple[int, ...],
+    budget: Budget,
+    *,
+    sources: int = 1,
+    processes: int = 1,
+    absent: frozenset[int] = frozenset(),
+    elsewhere: frozenset[str] = frozenset(),
+) -> World:
+    """A group at rest that shows ``g1`` and may remove ``g0``, whose stations use the volumes named.
+
+    ``absent`` stations may join, on volumes that hold nothing. ``elsewhere`` is shown by another group of each volume.
+    """
+    shown, held, count = Shown(2, _NEW), frozenset({_OLD, _NEW}), max(volumes) + 1
+    run = Run(1, 1, _NEW)
+    stations, reports = [], []
+    for index, volume in enumerate(volumes):
+        leads = index == 0
+        part = Part(
+            told=shown,
+            shown=shown,
+            proved=held,
+            wanted=1,
+            token=1 if leads else 0,
+            lease=1 if leads else 0,
+            retained=frozenset({_NEW}) | elsewhere,
+            run=run if leads else Run(),
+        )
+        told = Told(held, held, shown, part.run, part.token)
+        if index in absent:
+            stations.append(Station(volume, (Part(),) * sources, is_here=False))
+            reports.append(Report(state.HEARD, (Told(),) * sources))
+        else:
+            stations.append(Station(volume, (part,) * sources, age=0, ready=state.SAMPLED))
+            reports.append(Report(0, (told,) * sources))
+    whole = Volume((Content(held, frozenset(), shown),) * sources, 0, elsewhere)
+    used = {volume for index, volume in enumerate(volumes) if index not in absent}
+    row = Row(
+        lags=(None,) * len(volumes),
+        copies=((),) * len(volumes),
+        visible=shown,
+        recent=(shown,),
+        known=held,
+        lease=Lease(0, 1, 0),
+    )
+    hub = Hub(
+        reports=tuple(reports),
+        writers=(Lease(),) * count,
+        rows=(row,) * sources,
+        members=tuple(state.ABSENT if index in absent else state.ACTIVE for index in range(len(volumes))),
+        processes=(state.SURE,) * processes,
+        deleted=(0,) * len(volumes),
+    )
+    empty = Volume((Content(),) * sources)
+    present = tuple(whole if number in used else empty for number in range(count))
+    start = World(tuple(stations), present, hub, hub, (Upstream(_NEW),) * sources, budget)
+    for _ in range(3):
+        start = step(start, QUIET)
+    return changed(start, backup=start.hub)
 
 
 def step(world: World, event: Event) -> World:
     """One unit in which ``event`` happens: time, work, heartbeats, the hub's decision, what balancers see."""
-    world = _happen(world, event)
-    hub = hub_side.grow_older(world.hub) if world.hub.is_up else world.hub
-    world = world._replace(hub=hub, stations=tuple(station_side.grow_older(one) for one in world.stations))
-    for index in range(len(world.stations)):
-        world = station_side.work(world, index)
-    for index, station in enumerate(world.stations):
-        if station.works and not station.is_cut and world.hub.is_up:
-            world = hub_side.hear(world, index)
-            if not station.is_deaf:
-                world = station_side.hear_answer(world, index)
-    if world.hub.is_up:
-        world = hub_side.decide(world)
-    return world._replace(stations=tuple(station_side.sampled(world, index) for index in range(len(world.stations))))
+    world = events.happen(world, event)
+    stations, volumes, reports = station_side.worked(world.stations, world.volumes, world.upstreams)
+    layout = tuple(one.volume for one in stations)
+    hub, talking = hub_side.grow_older(world.hub), tuple(map(is_talking, hub_side.answering(world.hub), stations))
+    hub = hub_side.heard(
+        hub, tuple(one if is_on else None for one, is_on in zip(reports, talking, strict=True)), layout
+    )
+    following = []
+    for index, station in enumerate(stations):
+        volume = volumes[station.volume]
+        if talking[index] and "deafen" not in station.trouble:
+            is_ready = station_view.verdict(station, volume).is_ready
+            answer = hub_side.answer_of(hub, index, station.volume, volume.elsewhere, is_ready=is_ready)
+            station = station_side.hear_answer(station, answer)  # noqa: PLW2901 - the same station, one answer later
+        following.append(station_side.sampled(station, volume))
+    return forgotten(
+        changed(world, stations=shared(tuple(following)), volumes=volumes, hub=hub_rounds.decide(hub, layout))
+    )
 
 
-def broken(former: World, world: World) -> str:
-    """Which invariant does not hold after a step; empty when all do."""
-    return next(_broken(former, world), "")
+def is_talking(is_answered: object, station: Station) -> bool:
+    """Whether its heartbeats arrive."""
+    return bool(is_answered) and station.works and "cut" not in station.trouble
 
 
-def _broken(former: World, world: World) -> Iterator[str]:
-    visible = visible_of(world)
-    for index, station in enumerate(world.stations):
-        held = world.volumes[station.volume].held
-        if station.shown is not None and station.shown.generation not in held:
-            yield f"I4: s{index} shows {station.shown} and does not hold it"
-        if station.works and station.ready and visible is not None and visible.generation not in held:
-            yield f"I5, I8: s{index} is taken for ready and does not hold {visible}"
-        before = former.stations[index].shown
-        if before is not None and (station.shown is None or station.shown.number < before.number):
-            yield f"R12: s{index} went back from {before} to {station.shown}"
-        if station.works and station_side.verdict(station, world).readiness is protocol.Readiness.NO:
-            yield f"I9: s{index} serves nothing"
-    if sum(map(station_side.holds_lease, world.stations)) > 1:
-        yield "I6: two lead the source"
-    for number in range(len(world.volumes)):
-        holders = [one for one in world.stations if one.volume == number and station_side.holds_volume(one)]
-        if len(holders) > 1:
-            yield f"I6: two may remove from volume {number}"
-    yield from _broken_r7(former, world)
+def forgotten(world: World) -> World:
+    """Without what cannot matter any more: a backup, when no hub that is up can stop."""
+    if world.backup is not None and world.hub.is_up and not world.budget.faults:
+        return changed(world, backup=None)
+    return world
 
 
-def visible_of(world: World) -> Shown | None:
-    """What the group shows: the highest number, also while a hub from a backup does not know of it (R8)."""
-    known = [one for one in (world.hub.visible, *(volume.record for volume in world.volumes)) if one is not None]
-    return max(known, default=None)
+def repaired(world: World, *, is_upstream_broken: bool = False) -> World:
+    """No trouble any more, and a sync is asked for; ``is_upstream_broken``: but for an upstream that stays broken."""
+    stations = tuple(changed(one, trouble=frozenset()) for one in world.stations)
+    volumes = tuple(
+        changed(volume, contents=tuple(changed(one, torn=state.NONE) for one in volume.contents))
+        for volume in world.volumes
+    )
+    hub = _asked(world.hub if world.hub.is_up else hub_side.returned(world.hub))
+    upstreams = tuple(changed(one, is_broken=one.is_broken and is_upstream_broken) for one in world.upstreams)
+    return changed(
+        world, stations=stations, volumes=volumes, hub=hub, backup=None, upstreams=upstreams, budget=Budget()
+    )
+
+
+def left_alone(world: World) -> World:
+    """All trouble stays, but for the hub, which comes back and is asked for a sync."""
+    hub = world.hub if world.hub.is_up else hub_side.returned(world.hub)
+    return changed(world, hub=_asked(hub), backup=None, budget=Budget())
+
+
+def _asked(hub: Hub) -> Hub:
+    for source in range(len(hub.rows)):
+        hub = hub_side.ask(hub, source)
+    return hub
 
 
 def is_at_rest(world: World) -> bool:
-    """All stations ready and at the newest generation, nothing on its way."""
-    visible = world.hub.visible
-    return (
-        visible is not None
-        and visible.generation == world.upstream
-        and world.hub.candidate in (None, visible.generation)
-        and all(one.shown == visible and one.ready for one in world.stations)
-        and all(station_side.verdict(one, world).is_ready for one in world.stations)
+    """All stations ready and at the newest generation, nothing on its way; what has a broken upstream is as it was."""
+    here = [world.stations[index] for index in hub_rounds.members(world.hub)]
+    for source, (row, upstream) in enumerate(zip(world.hub.rows, world.upstreams, strict=True)):
+        if row.visible is None or any(one.parts[source].shown != row.visible for one in here):
+            return False
+        is_newest = upstream.is_broken or row.visible.generation == upstream.generation
+        if not is_newest or row.candidate not in (None, row.visible.generation):
+            return False
+    return all(one.ready and station_view.verdict(one, world.volumes[one.volume]).is_ready for one in here)
+
+
+def is_well(world: World) -> bool:
+    """As well as can be with the trouble there is: whoever is sound makes the group go on (R5, R6).
+
+    With a sound station, the newest generation that can be had is visible, and such a station is ready. One that is
+    slow for ever may never prove what it holds; that it serves as a last resort is looked at after each step (I9).
+    """
+    here = [world.stations[index] for index in hub_rounds.members(world.hub)]
+    sound = [one for one in here if one.works and not one.trouble]
+    if not sound:
+        return True
+    if not any(one.ready for one in sound):
+        return False
+    rows = zip(world.hub.rows, world.upstreams, strict=True)
+    return all(
+        upstream.is_broken or (row.visible is not None and row.visible.generation == upstream.generation)
+        for row, upstream in rows
     )
-
-
-def repaired(world: World) -> World:
-    """No trouble any more, and a sync is asked for."""
-    stations = tuple(
-        one._replace(is_up=True, is_frozen=False, is_cut=False, is_deaf=False, is_slow=False) for one in world.stations
-    )
-    hub = world.hub if world.hub.is_up else hub_side.returned(world.hub)
-    return world._replace(stations=stations, hub=hub_side.ask(hub), faults=0, releases=0, removals=0)
-
-
-def _broken_r7(former: World, world: World) -> Iterator[str]:
-    before, now = former.hub.candidate, world.hub.candidate
-    shown = {one.generation for one in (former.hub.visible, world.hub.visible) if one}
-    if before is None or now in (None, before) or not former.hub.is_up or before in shown:
-        return
-    if any(one.age * UNIT <= LIMITS.liveness and before in one.held for one in former.hub.reports):
-        yield f"R7: the candidate {before} gave way to {now}"
-
-
-def _has(station: Station, fault: str) -> bool:
-    flags = {
-        "freeze": station.is_frozen,
-        "crash": not station.is_up,
-        "cut": station.is_cut,
-        "deafen": station.is_deaf,
-        "slow": station.is_slow,
-    }
-    return flags[fault]
-
-
-_FLAGS: dict[str, tuple[str, bool]] = {
-    "freeze": ("is_frozen", True),
-    "thaw": ("is_frozen", False),
-    "crash": ("is_up", False),
-    "start": ("is_up", True),
-    "cut": ("is_cut", True),
-    "mend": ("is_cut", False),
-    "deafen": ("is_deaf", True),
-    "hear": ("is_deaf", False),
-    "slow": ("is_slow", True),
-    "hurry": ("is_slow", False),
-}
-
-
-def _happen(world: World, event: Event) -> World:
-    name, index = event
-    if name in _FLAGS:
-        return _happen_to_station(world, name, index)
-    if name == "remove":
-        begun = station_side.begin_removal(world, index)
-        return (begun or world)._replace(removals=world.removals - 1)
-    if name in {"release", "upstream goes back"}:
-        upstream = _ORDER[_ORDER.index(world.upstream) + 1] if name == "release" else _ORDER[0]
-        hub = hub_side.ask(world.hub) if world.hub.is_up else world.hub
-        return world._replace(upstream=upstream, hub=hub, releases=world.releases - 1)
-    return _happen_to_hub(world, name)
-
-
-def _happen_to_hub(world: World, name: str) -> World:
-    if name == "hub stops":
-        return world._replace(hub=world.hub._replace(is_up=False), faults=world.faults - 1)
-    if name == "hub restarts":
-        return world._replace(hub=hub_side.returned(world.hub), faults=world.faults - 1)
-    if name == "quiet":
-        return world
-    return world._replace(hub=hub_side.returned(world.hub if name == "hub returns" else world.backup))
-
-
-def _happen_to_station(world: World, name: str, index: int) -> World:
-    flag, value = _FLAGS[name]
-    station = world.stations[index]
-    station = Station(**{**station._asdict(), flag: value})
-    if name == "freeze":
-        station = station._replace(was_frozen=station.picked is not None)
-    if name == "start":
-        # What it remembers: what it was told and showed, and its tokens. Nothing was heard since it began.
-        station = station._replace(age=FAR, lease=0, writer=0, copies=(), retained=frozenset(), picked=None)
-    cost = 1 if name in _REPAIRS else 0
-    stations = (*world.stations[:index], station, *world.stations[index + 1 :])
-    return world._replace(stations=stations, faults=world.faults - cost)
