@@ -23,13 +23,16 @@ _CLIENT = "glusterfsd"  # glusterfs is a link to it
 _PRIVATE = "set -e; for pair in lib:/var/lib/glusterd log:/var/log/glusterfs run:/run; do "
 _PRIVATE += 'mount --bind "$0/${pair%%:*}" "${pair#*:}"; done; exec "$@"'
 # What an operator has to set (measured): without the first a frozen server stalls everybody for 42 s; the next makes
-# link() work beyond 46 names a file; the two after it let other mounts see a renamed file at once.
+# link() work beyond 46 names a file; the two after it let other mounts see a renamed file at once. The last two heal
+# what a full or absent brick missed within a strike or two instead of ten minutes (ADR 18; not needed to come to rest).
 _OPTIONS = (
     ("network.ping-timeout", "2"),
     ("storage.gfid2path", "off"),
     ("performance.stat-prefetch", "off"),
     ("performance.quick-read", "off"),
     ("cluster.quorum-type", "auto"),
+    ("cluster.heal-timeout", "30"),
+    ("cluster.favorite-child-policy", "majority"),
 )
 
 
