@@ -127,8 +127,8 @@ def _unusable(directory: str, refused: OSError) -> protocol.Problem:
     message = f"The mirror volume {directory} cannot be read: {refused.strerror}. Check the mount and its server."
     if refused.errno == errno.ENOTCONN:
         message += (
-            " The client program of that mount ended, or lost a majority of its servers: when these are well, mount "
-            f"again (`umount -l {directory}`, then `mount {directory}`); the station then goes on by itself."
+            " The client program of that mount ended, or lost a majority of its servers. If it stays so when these "
+            "are well, mount the file system again (`umount -l`, then `mount`); the station then goes on by itself."
         )
     return protocol.Problem(code="VolumeUnusable", message=message)
 

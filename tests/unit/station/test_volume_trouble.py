@@ -223,7 +223,8 @@ def test_a_dead_client_of_a_mount_is_told_with_what_to_do(
     view = look(found, clock)
     assert view.problem is not None
     assert view.problem.code == "VolumeUnusable"
-    assert f"umount -l {found.root}" in view.problem.message
+    assert str(found.root) in view.problem.message
+    assert "mount the file system again (`umount -l`, then `mount`)" in view.problem.message
 
 
 @pytest.mark.parametrize(("problem", "numbers"), [(None, [2]), (protocol.Problem(code="VolumeFull", message=""), [])])
