@@ -5,7 +5,6 @@ PART ?= guide
 POINTS ?= 1000
 KEEP ?=
 SEED ?= 1
-FAULTS ?= 2
 BENCH ?=
 
 .PHONY: help setup demo demo-down chaos test unit contract integration acceptance lint format explore bench fuzz kill
@@ -51,8 +50,8 @@ format: setup ## rewrite the code as the formatter wants it
 	.venv/bin/ruff format src tests benches fuzz
 	.venv/bin/ruff check --fix src tests benches fuzz
 
-explore: setup ## the HA protocol, all worlds with FAULTS faults (2), for MINUTES (10) per group
-	.venv/bin/python -m stationmaster.testing.exploration --faults $(FAULTS) --minutes $(or $(MINUTES),10)
+explore: setup ## the HA protocol as a model: all worlds of each scenario, for at most MINUTES (10) (FAULTS=n for all)
+	.venv/bin/python -m stationmaster.testing.exploration $(addprefix --faults ,$(FAULTS)) --minutes $(or $(MINUTES),10)
 
 bench: ## timings, side by side with other tools, as ratios
 	@packaging/setup bench

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
-import datetime
-import math
-
 from stationmaster.model import candidates, copying, leadership, rotation, visibility
-from stationmaster.testing.exploration import hub_side, state
+from stationmaster.testing.exploration import hub_side, hub_view, state
 from stationmaster.testing.exploration.state import (
     LIMITS,
     UNIT,
@@ -22,11 +18,6 @@ from stationmaster.testing.exploration.state import (
     shared,
 )
 
-_START = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
-GENERATIONS = {
-    f"g{index}": rotation.Generation(f"g{index}", _START, _START + datetime.timedelta(hours=index))
-    for index in range(9)
-}
 _TERMS = leadership.Terms(stall=state.STALL, retry=state.RETRY)
 _UNREACHED = 10
 
@@ -44,7 +35,7 @@ def decide(hub: Hub, volumes: tuple[int, ...]) -> Hub:
     for source in range(len(hub.rows)):
         hub = _led(hub, source, snapshots[source])
     hub = _written(hub, volumes)
-    hub = _copies(hub, [_present(hub, source, one) for source, one in enumerate(snapshots)])
+    hub = _copies(hub, [hub_view.present(hub, source, one) for source, one in enumerate(snapshots)])
     rows = tuple(shared(_plain(hub, source, row)) for source, row in enumerate(hub.rows))
     return shared(changed(hub, rows=rows, writers=shared(hub.writers), reports=shared(hub.reports)))
 
@@ -60,13 +51,13 @@ def _plain(hub: Hub, source: int, row: Row) -> Row:
 
 
 def _decide_source(hub: Hub, source: int, volumes: tuple[int, ...]) -> tuple[Hub, rotation.Snapshot]:
-    snapshot = view(hub, source, volumes)
+    snapshot = hub_view.view(hub, source, volumes)
     row = hub.rows[source]
     ruling = candidates.rule(snapshot, LIMITS)
     if ruling.verdict is not candidates.Verdict.KEEP:
         is_young = ruling.generation is None or ruling.generation in row.known
         row = changed(row, candidate=ruling.generation, candidate_age=0 if is_young else state.WAITED, lost=None)
-        snapshot = _present(_with_row(hub, source, row), source, snapshot)
+        snapshot = hub_view.present(_with_row(hub, source, row), source, snapshot)
     decision = visibility.decide(snapshot, LIMITS)
     row = _lagging(row, snapshot, decision)
     gone = snapshot.visible is not None and not rotation.holders_in_touch(snapshot, snapshot.visible.generation, LIMITS)
@@ -88,90 +79,8 @@ def _with_row(hub: Hub, source: int, row: Row) -> Hub:
     return changed(hub, rows=replaced(hub.rows, source, row))
 
 
-def name_of(index: int | None) -> str:
-    """As the decisions know a station."""
-    return "" if index is None else f"s{index}"
-
-
 def _index(name: str | None) -> int | None:
     return None if name is None else int(name[1:])
-
-
-def members(hub: Hub) -> list[int]:
-    """Stations that belong to the group now."""
-    return [index for index, one in enumerate(hub.members) if one in (state.ACTIVE, state.DELETING)]
-
-
-def view(hub: Hub, source: int, volumes: tuple[int, ...]) -> rotation.Snapshot:
-    """The group as `hub.services.group_view` makes it."""
-    row = hub.rows[source]
-    empty = rotation.Snapshot(
-        source_id=str(source),
-        visible=None,
-        generations=GENERATIONS,
-        stations=tuple(_station(hub, index, source, volumes) for index in members(hub)),
-    )
-    return dataclasses.replace(
-        _present(hub, source, empty),
-        lost_seconds=(row.lost or 0) * UNIT,
-        lease=_lease(row.lease, min(row.lease.idle, row.raised)),
-        sync_number=row.number,
-        since_sync_raised=row.raised * UNIT,
-        orphaned_seconds=(row.orphaned or 0) * UNIT,
-        parted_seconds=hub.parted * UNIT,
-        is_settled=hub.is_settled,
-    )
-
-
-def _present(hub: Hub, source: int, snapshot: rotation.Snapshot) -> rotation.Snapshot:
-    row = hub.rows[source]
-    return dataclasses.replace(
-        snapshot,
-        visible=hub_side.wire(source, row.visible),
-        candidate=row.candidate,
-        candidate_seconds=row.candidate_age * UNIT,
-        is_candidate_old=row.candidate in row.known,
-    )
-
-
-def _lease(lease: Lease, idle: int = 0) -> leadership.Lease:
-    return leadership.Lease(
-        lease.token,
-        None if lease.holder is None else name_of(lease.holder),
-        lease.renewed * UNIT,
-        idle * UNIT,
-        {name_of(who): age * UNIT for who, age in lease.failed},
-    )
-
-
-def _station(hub: Hub, index: int, source: int, volumes: tuple[int, ...]) -> rotation.Station:
-    report, lag = hub.reports[index], hub.rows[source].lags[index]
-    told = report.told[source]
-    excluded = lag.excluded if lag else None
-    return rotation.Station(
-        id=name_of(index),
-        silent_seconds=report.age * UNIT if report.age < state.HEARD else math.inf,
-        held=told.held,
-        fetchable=told.fetchable,
-        shown=hub_side.wire(source, told.shown),
-        stalled_seconds=lag.behind * UNIT if lag else 0.0,
-        behind_seconds=lag.behind * UNIT if lag else 0.0,
-        excluded_seconds=excluded * UNIT if excluded is not None else None,
-        lagging_behind=lag.generation if lag else None,
-        finished_sync=told.run.number,
-        has_failed=told.run.has_failed,
-        sync_token=told.run.token,
-        sync_generation=told.run.generation,
-        lease_token=told.token,
-        volume=str(volumes[index]),
-        is_last=all(_is_out(hub, one) for one in members(hub) if one != index),
-    )
-
-
-def _is_out(hub: Hub, index: int) -> bool:
-    """As `hub.services.station_facts`: told to leave for lagging in any source."""
-    lags = (row.lags[index] for row in hub.rows)
-    return any(one is not None and one.excluded is not None for one in lags)
 
 
 def _lagging(row: Row, snapshot: rotation.Snapshot, decision: visibility.Decision) -> Row:
@@ -197,7 +106,7 @@ def _led(hub: Hub, source: int, snapshot: rotation.Snapshot) -> Hub:
             hindrance=_hindrance(hub, one),
             fault="The upstream is broken." if _has_failed(row, one) else "",
             is_owing=one.id == snapshot.lease.holder and one.finished_sync < snapshot.sync_number,
-            load=sum(name_of(other.lease.holder) == one.id for other in hub.rows if other is not row),
+            load=sum(hub_view.name_of(other.lease.holder) == one.id for other in hub.rows if other is not row),
             merit=2 * (row.candidate in one.held) + (shown in one.held) - _UNREACHED * one.has_failed,
             token=one.lease_token,
         )
@@ -214,7 +123,7 @@ def _hindrance(hub: Hub, station: rotation.Station) -> str:
 
 
 def _has_failed(row: Row, station: rotation.Station) -> bool:
-    is_holder = station.id == name_of(row.lease.holder)
+    is_holder = station.id == hub_view.name_of(row.lease.holder)
     is_present = station.finished_sync >= row.number and station.sync_token == row.lease.token
     return is_holder and station.has_failed and is_present
 
@@ -224,14 +133,14 @@ def _written(hub: Hub, volumes: tuple[int, ...]) -> Hub:
     for number, writer in enumerate(hub.writers):
         contenders = [
             leadership.Contender(
-                id=name_of(index),
+                id=hub_view.name_of(index),
                 hindrance="It is silent." if hub.reports[index].age * UNIT > LIMITS.liveness else "",
                 token=hub.reports[index].writer,
             )
-            for index in members(hub)
+            for index in hub_view.members(hub)
             if volumes[index] == number
         ]
-        ruling = leadership.rule(_lease(writer), contenders, _TERMS, is_settled=hub.is_settled)
+        ruling = leadership.rule(hub_view.lease_of(writer), contenders, _TERMS, is_settled=hub.is_settled)
         writers.append(_ruled(writer, ruling))
     return changed(hub, writers=tuple(writers))
 
@@ -248,12 +157,14 @@ def _ruled(lease: Lease, ruling: leadership.Ruling) -> Lease:
 
 
 def _copies(hub: Hub, snapshots: list[rotation.Snapshot]) -> Hub:
-    writers = {str(number): name_of(one.holder) for number, one in enumerate(hub.writers) if one.holder is not None}
+    writers = {
+        str(number): hub_view.name_of(one.holder) for number, one in enumerate(hub.writers) if one.holder is not None
+    }
     copies = copying.copies_of(snapshots, writers, LIMITS)
     rows = []
     for source, row in enumerate(hub.rows):
         orders = tuple(
-            tuple(one.generation for one in copies.get(name_of(index), ()) if one.source_id == str(source))
+            tuple(one.generation for one in copies.get(hub_view.name_of(index), ()) if one.source_id == str(source))
             for index in range(len(hub.members))
         )
         rows.append(changed(row, copies=orders))
@@ -272,5 +183,5 @@ def _departed(hub: Hub, volumes: tuple[int, ...]) -> Hub:
 
 def holds_alone(hub: Hub, index: int, volumes: tuple[int, ...]) -> bool:
     """Whether something goes with this station."""
-    views = (view(hub, source, volumes) for source in range(len(hub.rows)))
-    return any(rotation.held_alone(one, name_of(index), LIMITS) for one in views)
+    views = (hub_view.view(hub, source, volumes) for source in range(len(hub.rows)))
+    return any(rotation.held_alone(one, hub_view.name_of(index), LIMITS) for one in views)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from stationmaster.model import rotation
-from stationmaster.testing.exploration import hub_rounds, serving, station_side
+from stationmaster.testing.exploration import hub_view, serving, station_side
 from stationmaster.testing.exploration.state import LIMITS, UNIT, Hub, Shown, Station, World, remembered
 
 Visible = tuple[Shown | None, ...]
@@ -99,7 +99,8 @@ def _broken_candidate(former: Hub, hub: Hub, source: int) -> str:
     shown = {one.generation for one in (row.visible, hub.rows[source].visible) if one}
     if before is None or now == before or not former.is_up or before in shown:
         return ""
-    is_held = any(one.age * UNIT <= LIMITS.liveness and before in one.told[source].held for one in former.reports)
+    reports = [former.reports[index] for index in hub_view.members(hub)]
+    is_held = any(one.age * UNIT <= LIMITS.liveness and before in one.told[source].held for one in reports)
     return f"R7: the candidate {before} gave way to {now}" if is_held else ""
 
 
@@ -115,7 +116,7 @@ def _broken_advance(former: Hub, hub: Hub, source: int, layout: tuple[int, ...])
     before, now = former.rows[source].visible, hub.rows[source].visible
     if now is None or not hub.is_up or (before is not None and now.number <= before.number):
         return ""
-    snapshot = hub_rounds.view(hub, source, layout)
+    snapshot = hub_view.view(hub, source, layout)
     told = {one.told[source].shown for one in hub.reports}
     if now not in told and not rotation.holders_in_touch(snapshot, now.generation, LIMITS):
         return f"R9: {now} became visible, and nobody in touch holds it"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stationmaster.testing.exploration import events, hub_rounds, hub_side, state, station_side, station_view
+from stationmaster.testing.exploration import events, hub_rounds, hub_side, hub_view, state, station_side, station_view
 from stationmaster.testing.exploration.events import QUIET, Event
 from stationmaster.testing.exploration.state import (
     Budget,
@@ -151,7 +151,7 @@ def _asked(hub: Hub) -> Hub:
 
 def is_at_rest(world: World) -> bool:
     """All stations ready and at the newest generation, nothing on its way; what has a broken upstream is as it was."""
-    here = [world.stations[index] for index in hub_rounds.members(world.hub)]
+    here = [world.stations[index] for index in hub_view.members(world.hub)]
     for source, (row, upstream) in enumerate(zip(world.hub.rows, world.upstreams, strict=True)):
         if row.visible is None or any(one.parts[source].shown != row.visible for one in here):
             return False
@@ -167,7 +167,7 @@ def is_well(world: World) -> bool:
     With a sound station, the newest generation that can be had is visible, and such a station is ready. One that is
     slow for ever may never prove what it holds; that it serves as a last resort is looked at after each step (I9).
     """
-    here = [world.stations[index] for index in hub_rounds.members(world.hub)]
+    here = [world.stations[index] for index in hub_view.members(world.hub)]
     sound = [one for one in here if one.works and not one.trouble]
     if not sound:
         return True
