@@ -126,11 +126,10 @@ TABLE: Mapping[str, Fault] = {
 }
 # What `make test` draws one of each from.
 FAMILIES: Mapping[str, tuple[str, ...]] = {
-    "kill": ("station-killed", "nginx-killed", "squid-killed", "daemon-killed"),
-    "freeze": ("station-frozen", "nginx-frozen", "squid-frozen", "daemon-frozen"),
+    "kill": ("station-killed", "nginx-killed", "squid-killed", "daemon-killed", "balancer-killed"),
+    "freeze": ("station-frozen", "nginx-frozen", "squid-frozen", "daemon-frozen", "balancer-frozen"),
     "one-sided cut": tuple(name for name in TABLE if name.startswith("cut-") and name.endswith("ing")),
     "volume": ("volume-unmounted", "volume-read-only", "volume-hung"),
-    "balancer": ("balancer-killed", "balancer-frozen", "balancer-cut-off"),
 }
 
 
