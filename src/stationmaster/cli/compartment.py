@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stationmaster.cli import common, options, output
+from stationmaster.cli import options, output, resources
 
 _COLUMNS = [
     output.Column("name", "name"),
@@ -35,7 +35,7 @@ def create(client: options.Client, name: str, parent: str | None, description: s
     Example:
       compartment=$(stationmaster compartment create --name berlin)
     """
-    body = common.given({"name": name, "parentId": parent, "description": description})
+    body = resources.given({"name": name, "parentId": parent, "description": description})
     made = client.post(f"{options.OWN}/compartments", body)
     output.print_json(made) if as_json else click.echo(made["id"])
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stationmaster.cli import common, options, output
+from stationmaster.cli import options, output, resources
 
 _LIST = [
     output.Column("time", "timeOccurred", output.format_time),
@@ -23,7 +23,7 @@ def event() -> None:
 @click.option("--resource-id", metavar="OCID", help="Only what happened to this.")
 @click.option("--kind", "kinds", multiple=True, help="May be repeated.")
 @click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="At most so many.")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def list_all(

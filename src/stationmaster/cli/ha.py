@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from stationmaster.cli import common, ha_text, lazy, options, output
+from stationmaster.cli import ha_text, lazy, options, output, resources
 from stationmaster.host import clock
 from stationmaster.model import errors
 
@@ -33,7 +33,7 @@ def ha() -> None:
 @_HOSTNAME
 @click.option("--source", metavar="NAME", help="This source on every station: display name, repository id or OCID.")
 @click.option("--watch", "is_watching", is_flag=True, help="Go on: drawn anew on a terminal, else a line per change.")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def status(
@@ -73,7 +73,7 @@ def status(
 @ha.command()
 @_HOSTNAME
 @click.option("--source", metavar="NAME", help="This source alone: display name, repository id or OCID.")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def why(
@@ -100,7 +100,7 @@ def why(
 
 @ha.command()
 @_HOSTNAME
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def doctor(client: options.Client, hostname: str, compartment_id: str | None, *, as_json: bool) -> int:
@@ -128,7 +128,7 @@ def doctor(client: options.Client, hostname: str, compartment_id: str | None, *,
 @click.option(
     "--address", "addresses", multiple=True, required=True, metavar="IP", help="A balancer's address; may be repeated."
 )
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def balancers(
@@ -142,7 +142,7 @@ def balancers(
     Example:
       stationmaster ha balancers --hostname lb.example.com --address 10.0.0.5 --address 10.0.0.6
     """
-    body = common.given({"hostname": hostname, "compartmentId": compartment_id, "addresses": addresses})
+    body = resources.given({"hostname": hostname, "compartmentId": compartment_id, "addresses": addresses})
     now = client.put(f"{options.OWN}/groups/balancers", body)
     if as_json:
         output.print_json(now)

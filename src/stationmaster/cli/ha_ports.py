@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from stationmaster.cli import common, options, output, work
+from stationmaster.cli import options, output, resources, work
 from stationmaster.host import clock
 from stationmaster.model import errors
 
@@ -35,7 +35,7 @@ _PORT = click.IntRange(1, 65535)
     show_default=True,
     help="Close the former ports then, even if instances still use them.",
 )
-@common.compartment_option
+@resources.compartment_option
 @work.wait_options
 @options.json_option
 @options.client_options
@@ -65,13 +65,13 @@ def change_ports(
         **ports,
         "keepAtLeastSeconds": int(keep_at_least_hours * _HOUR),
         "keepAtMostSeconds": int(keep_at_most_hours * _HOUR),
-        **common.given({"compartmentId": compartment_id}),
+        **resources.given({"compartmentId": compartment_id}),
     }
     found = client.post(f"{options.OWN}/groups/changePorts", body)
     if not as_json:
         show(found, "")
     if wait_seconds is not None:
-        query = common.given({"hostname": hostname, "compartmentId": compartment_id})
+        query = resources.given({"hostname": hostname, "compartmentId": compartment_id})
         found = _follow(client, query, found, wait_seconds, is_quiet=as_json)
     if as_json:
         output.print_json(found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stationmaster.cli import common, options, output, work
+from stationmaster.cli import options, output, resources, work
 
 _PATH = f"{options.API}/managedInstances"
 _LIST = [
@@ -53,7 +53,7 @@ def instance() -> None:
 
 @instance.command("list")
 @click.option("--station-id", metavar="OCID", help="Only those that use this station.")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def list_all(client: options.Client, compartment_id: str | None, station_id: str | None, *, as_json: bool) -> None:
@@ -65,7 +65,7 @@ def list_all(client: options.Client, compartment_id: str | None, station_id: str
 
 
 @instance.command()
-@common.id_option("instance")
+@resources.id_option("instance")
 @options.json_option
 @options.client_options
 def get(client: options.Client, instance_id: str, *, as_json: bool) -> None:
@@ -74,7 +74,7 @@ def get(client: options.Client, instance_id: str, *, as_json: bool) -> None:
 
 
 @instance.command()
-@common.id_option("instance")
+@resources.id_option("instance")
 @click.option("--primary-station-id", metavar="OCID")
 @click.option("--secondary-station-id", metavar="OCID")
 @click.option("--description")
@@ -91,18 +91,18 @@ def update(
     as_json: bool,
 ) -> None:
     """Change an instance; another station re-points it once its own rehearsal has held."""
-    body = common.given(
+    body = resources.given(
         {
             "primaryManagementStationId": primary_station_id,
             "secondaryManagementStationId": secondary_station_id,
             "description": description,
         }
     )
-    output.print_object(common.update(client, f"{_PATH}/{instance_id}", lambda _: body), _ONE, as_json=as_json)
+    output.print_object(resources.update(client, f"{_PATH}/{instance_id}", lambda _: body), _ONE, as_json=as_json)
 
 
 @instance.command("attach-profile")
-@common.id_option("instance")
+@resources.id_option("instance")
 @click.option("--profile-id", required=True, metavar="OCID")
 @options.client_options
 def attach_profile(client: options.Client, instance_id: str, profile_id: str) -> None:
@@ -114,7 +114,7 @@ def attach_profile(client: options.Client, instance_id: str, profile_id: str) ->
 
 
 @instance.command("detach-profile")
-@common.id_option("instance")
+@resources.id_option("instance")
 @options.client_options
 @options.dry_run_option
 def detach_profile(client: options.Client, instance_id: str) -> None:
@@ -123,7 +123,7 @@ def detach_profile(client: options.Client, instance_id: str) -> None:
 
 
 @instance.command()
-@common.id_option("instance")
+@resources.id_option("instance")
 @work.wait_options
 @options.json_option
 @options.client_options
@@ -134,7 +134,7 @@ def delete(client: options.Client, instance_id: str, *, wait_seconds: float | No
 
 
 @instance.command()
-@common.id_option("instance")
+@resources.id_option("instance")
 @click.option("--updatable", is_flag=True, help="Only those that a source could update.")
 @click.option("--contains", metavar="TEXT", help="Only those whose name contains it.")
 @options.json_option
@@ -150,7 +150,7 @@ def packages(client: options.Client, instance_id: str, contains: str | None, *, 
 
 
 @instance.command()
-@common.id_option("instance")
+@resources.id_option("instance")
 @_NAMES
 @work.wait_options
 @options.json_option
@@ -168,7 +168,7 @@ def install(
 
 
 @instance.command()
-@common.id_option("instance")
+@resources.id_option("instance")
 @_NAMES
 @work.wait_options
 @options.json_option
@@ -181,7 +181,7 @@ def remove(
 
 
 @instance.command("update-packages")
-@common.id_option("instance")
+@resources.id_option("instance")
 @click.option(
     "--type", "types", multiple=True,
     type=click.Choice(["SECURITY", "BUGFIX", "ENHANCEMENT", "OTHER", "ALL"], case_sensitive=False),
@@ -207,7 +207,7 @@ def update_packages(
       stationmaster instance update-packages --instance-id OCID --wait
       stationmaster instance update-packages --instance-id OCID openssl openssl-libs
     """
-    body = common.given({"packageNames": names, "updateTypes": tuple(kind.upper() for kind in types)})
+    body = resources.given({"packageNames": names, "updateTypes": tuple(kind.upper() for kind in types)})
     if not names and not types:
         body = {"updateTypes": ["ALL"]}
     answer = client.answer("POST", f"{_PATH}/{instance_id}/actions/updatePackages", body=body)
@@ -215,7 +215,7 @@ def update_packages(
 
 
 @instance.command()
-@common.id_option("instance")
+@resources.id_option("instance")
 @work.wait_options
 @options.json_option
 @options.client_options
@@ -237,7 +237,7 @@ def setup_script(client: options.Client, hostname: str) -> None:
       sh instance-setup.sh --dry-run
     """
     answer = client.answer("GET", f"{options.OWN}/groups/instanceSetupScript", query={"hostname": hostname})
-    common.print_script(answer.body, answer.headers.get("content-type", ""))
+    resources.print_script(answer.body, answer.headers.get("content-type", ""))
 
 
 def _packages(

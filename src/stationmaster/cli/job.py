@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from stationmaster.cli import common, options, output
+from stationmaster.cli import options, output, resources
 
 _PATH = f"{options.API}/scheduledJobs"
 
@@ -37,7 +37,7 @@ def job() -> None:
 
 @job.command("list")
 @click.option("--instance-id", metavar="OCID", help="Only those of this instance.")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def list_all(client: options.Client, compartment_id: str | None, instance_id: str | None, *, as_json: bool) -> None:
@@ -49,7 +49,7 @@ def list_all(client: options.Client, compartment_id: str | None, instance_id: st
 
 
 @job.command()
-@common.id_option("job")
+@resources.id_option("job")
 @options.json_option
 @options.client_options
 def get(client: options.Client, job_id: str, *, as_json: bool) -> None:
@@ -58,7 +58,7 @@ def get(client: options.Client, job_id: str, *, as_json: bool) -> None:
 
 
 @job.command()
-@common.id_option("job")
+@resources.id_option("job")
 @click.option("--name", "display_name", help="Not of a restricted job.")
 @click.option("--next", "time_next", metavar="TIME", help="RFC 3339, for example 2026-12-01T03:00:00Z.")
 @click.option("--rule", metavar="RRULE", help="For example FREQ=DAILY;INTERVAL=1.")
@@ -74,12 +74,12 @@ def update(
     as_json: bool,
 ) -> None:
     """Change when a job runs; what is not given stays."""
-    body = common.given({"displayName": display_name, "timeNextExecution": time_next, "recurringRule": rule})
-    output.print_object(common.update(client, f"{_PATH}/{job_id}", lambda _: body), _LIST, as_json=as_json)
+    body = resources.given({"displayName": display_name, "timeNextExecution": time_next, "recurringRule": rule})
+    output.print_object(resources.update(client, f"{_PATH}/{job_id}", lambda _: body), _LIST, as_json=as_json)
 
 
 @job.command("run-now")
-@common.id_option("job")
+@resources.id_option("job")
 @options.client_options
 def run_now(client: options.Client, job_id: str) -> None:
     """Run a recurring job now; its schedule stays."""
@@ -87,7 +87,7 @@ def run_now(client: options.Client, job_id: str) -> None:
 
 
 @job.command()
-@common.id_option("job")
+@resources.id_option("job")
 @options.client_options
 def delete(client: options.Client, job_id: str) -> None:
     """Delete a job; a station's own goes with the station only."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stationmaster.cli import common, options, output
+from stationmaster.cli import options, output, resources
 
 _PATH = f"{options.API}/profiles"
 _LIST = [
@@ -46,11 +46,11 @@ def profile() -> None:
 @click.option("--name", "display_name", required=True)
 @click.option("--station-id", metavar="OCID", help="One station of the group; its peers serve as well.")
 @click.option("--source-id", "source_ids", multiple=True, metavar="OCID", help="A software source; may be repeated.")
-@click.option("--os-family", required=True, type=click.Choice(common.OS_FAMILIES, case_sensitive=False))
-@click.option("--arch", required=True, type=click.Choice(common.ARCHITECTURES, case_sensitive=False))
+@click.option("--os-family", required=True, type=click.Choice(resources.OS_FAMILIES, case_sensitive=False))
+@click.option("--arch", required=True, type=click.Choice(resources.ARCHITECTURES, case_sensitive=False))
 @click.option("--vendor", help="Of the operating system; default: by its family.")
 @click.option("--description")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def create(client: options.Client, *, as_json: bool, **given: object) -> None:
@@ -63,7 +63,7 @@ def create(client: options.Client, *, as_json: bool, **given: object) -> None:
       stationmaster profile create --name web --station-id OCID --source-id OCID --source-id OCID \\
           --os-family ORACLE_LINUX_9 --arch X86_64
     """
-    body = common.given(
+    body = resources.given(
         {
             "profileType": "SOFTWARESOURCE",
             "compartmentId": given["compartment_id"] or client.tenancy_id,
@@ -91,7 +91,7 @@ def vendor_of(os_family: str) -> str:
 
 @profile.command("list")
 @click.option("--station-id", metavar="OCID", help="Only those that name this station.")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def list_all(client: options.Client, compartment_id: str | None, station_id: str | None, *, as_json: bool) -> None:
@@ -103,7 +103,7 @@ def list_all(client: options.Client, compartment_id: str | None, station_id: str
 
 
 @profile.command()
-@common.id_option("profile")
+@resources.id_option("profile")
 @options.json_option
 @options.client_options
 def get(client: options.Client, profile_id: str, *, as_json: bool) -> None:
@@ -112,7 +112,7 @@ def get(client: options.Client, profile_id: str, *, as_json: bool) -> None:
 
 
 @profile.command()
-@common.id_option("profile")
+@resources.id_option("profile")
 @click.option("--name", "display_name")
 @click.option("--description")
 @click.option("--default/--no-default", "is_default", default=None, help="Whether it is its kind's default profile.")
@@ -128,12 +128,12 @@ def update(
     as_json: bool,
 ) -> None:
     """Change a profile; what is not given stays. Machines that are registered already are not touched."""
-    body = common.given({"displayName": display_name, "description": description, "isDefaultProfile": is_default})
-    output.print_object(common.update(client, f"{_PATH}/{profile_id}", lambda _: body), _ONE, as_json=as_json)
+    body = resources.given({"displayName": display_name, "description": description, "isDefaultProfile": is_default})
+    output.print_object(resources.update(client, f"{_PATH}/{profile_id}", lambda _: body), _ONE, as_json=as_json)
 
 
 @profile.command()
-@common.id_option("profile")
+@resources.id_option("profile")
 @options.client_options
 @options.dry_run_option
 def delete(client: options.Client, profile_id: str) -> None:
@@ -142,7 +142,7 @@ def delete(client: options.Client, profile_id: str) -> None:
 
 
 @profile.command("response-file")
-@common.id_option("profile")
+@resources.id_option("profile")
 @click.option("--uses", type=click.IntRange(1), help="How many machines may register with it.")
 @click.option("--days", type=click.IntRange(1), help="For how many days.")
 @options.client_options
@@ -156,7 +156,7 @@ def response_file(client: options.Client, profile_id: str, uses: int | None, day
       stationmaster profile response-file --profile-id OCID > input.rsp
       stationmaster agent register --response-file input.rsp --state-dir /var/lib/stationmaster/agent
     """
-    body = common.given({"uses": uses, "days": days})
+    body = resources.given({"uses": uses, "days": days})
     made = client.post(f"{options.OWN}/profiles/{profile_id}/responseFile", body)
     click.echo(made["content"], nl=not made["content"].endswith("\n"))
 
@@ -166,8 +166,8 @@ def _action(client: options.Client, profile_id: str, name: str, body: dict[str, 
 
 
 @profile.command("attach-station")
-@common.id_option("profile")
-@common.id_option("station")
+@resources.id_option("profile")
+@resources.id_option("station")
 @options.client_options
 @options.dry_run_option
 def attach_station(client: options.Client, profile_id: str, station_id: str) -> None:
@@ -176,8 +176,8 @@ def attach_station(client: options.Client, profile_id: str, station_id: str) -> 
 
 
 @profile.command("detach-station")
-@common.id_option("profile")
-@common.id_option("station")
+@resources.id_option("profile")
+@resources.id_option("station")
 @options.client_options
 @options.dry_run_option
 def detach_station(client: options.Client, profile_id: str, station_id: str) -> None:
@@ -191,7 +191,7 @@ _SOURCES = click.option(
 
 
 @profile.command("attach-sources")
-@common.id_option("profile")
+@resources.id_option("profile")
 @_SOURCES
 @options.client_options
 def attach_sources(client: options.Client, profile_id: str, source_ids: tuple[str, ...]) -> None:
@@ -200,7 +200,7 @@ def attach_sources(client: options.Client, profile_id: str, source_ids: tuple[st
 
 
 @profile.command("detach-sources")
-@common.id_option("profile")
+@resources.id_option("profile")
 @_SOURCES
 @options.client_options
 @options.dry_run_option

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stationmaster.cli import common, options, output
+from stationmaster.cli import options, output, resources
 
 _PATH = f"{options.API}/softwareSources"
 _LIST = [
@@ -47,8 +47,8 @@ def source() -> None:
 @source.command()
 @click.option("--name", "display_name", required=True, help="What people call it.")
 @click.option("--url", required=True, help="Base URL: of RPM the directory that holds repodata, of DEB that of dists.")
-@click.option("--os-family", required=True, type=click.Choice(common.OS_FAMILIES, case_sensitive=False))
-@click.option("--arch", required=True, type=click.Choice(common.ARCHITECTURES, case_sensitive=False))
+@click.option("--os-family", required=True, type=click.Choice(resources.OS_FAMILIES, case_sensitive=False))
+@click.option("--arch", required=True, type=click.Choice(resources.ARCHITECTURES, case_sensitive=False))
 @click.option(
     "--type", "kind", type=click.Choice(["PRIVATE", "THIRD_PARTY"], case_sensitive=False), default="PRIVATE",
     show_default=True,
@@ -64,7 +64,7 @@ def source() -> None:
     "--tls-verify/--no-tls-verify", default=True, show_default=True, help="Verify the upstream's certificate."
 )
 @click.option("--description")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def create(client: options.Client, *, as_json: bool, **given: object) -> None:
@@ -88,7 +88,7 @@ def make_body(given: dict[str, object], tenancy_id: str) -> dict[str, object]:
         values = given[name]
         if isinstance(values, tuple) and values:
             lines.append(f"{key}: {' '.join(str(value) for value in values)}")
-    return common.given(
+    return resources.given(
         {
             "softwareSourceType": str(given["kind"]).upper(),
             "compartmentId": given["compartment_id"] or tenancy_id,
@@ -107,7 +107,7 @@ def make_body(given: dict[str, object], tenancy_id: str) -> dict[str, object]:
 
 
 @source.command("list")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def list_all(client: options.Client, compartment_id: str | None, *, as_json: bool) -> None:
@@ -117,7 +117,7 @@ def list_all(client: options.Client, compartment_id: str | None, *, as_json: boo
 
 
 @source.command()
-@common.id_option("source")
+@resources.id_option("source")
 @options.json_option
 @options.client_options
 def get(client: options.Client, source_id: str, *, as_json: bool) -> None:
@@ -126,7 +126,7 @@ def get(client: options.Client, source_id: str, *, as_json: bool) -> None:
 
 
 @source.command()
-@common.id_option("source")
+@resources.id_option("source")
 @click.option("--name", "display_name")
 @click.option("--url")
 @click.option("--gpg-key-url", metavar="URL")
@@ -137,7 +137,7 @@ def get(client: options.Client, source_id: str, *, as_json: bool) -> None:
 @options.client_options
 def update(client: options.Client, source_id: str, *, as_json: bool, **given: object) -> None:
     """Change a software source; what is not given stays."""
-    changes = common.given(
+    changes = resources.given(
         {
             "displayName": given["display_name"],
             "url": given["url"],
@@ -147,7 +147,7 @@ def update(client: options.Client, source_id: str, *, as_json: bool, **given: ob
             "description": given["description"],
         }
     )
-    changed = common.update(
+    changed = resources.update(
         client,
         f"{_PATH}/{source_id}",
         lambda now: {"softwareSourceType": now["softwareSourceType"], **changes} if changes else {},
@@ -156,7 +156,7 @@ def update(client: options.Client, source_id: str, *, as_json: bool, **given: ob
 
 
 @source.command()
-@common.id_option("source")
+@resources.id_option("source")
 @options.client_options
 def delete(client: options.Client, source_id: str) -> None:
     """Delete a software source; refused while a profile or instance needs it."""

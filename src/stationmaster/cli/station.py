@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from stationmaster.cli import common, lazy, options, output, work
+from stationmaster.cli import lazy, options, output, resources, work
 from stationmaster.cli import station_fields as fields
 
 _PATH = f"{options.API}/managementStations"
@@ -49,7 +49,7 @@ def station() -> None:
     help="The station's own way out; with a password, better by the environment.",
 )
 @click.option("--description")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 @options.dry_run_option
@@ -67,7 +67,7 @@ def create(client: options.Client, *, as_json: bool, **given: Any) -> None:
 
 
 @station.command("list")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def list_all(client: options.Client, compartment_id: str | None, *, as_json: bool) -> None:
@@ -77,7 +77,7 @@ def list_all(client: options.Client, compartment_id: str | None, *, as_json: boo
 
 
 @station.command()
-@common.id_option("station")
+@resources.id_option("station")
 @options.json_option
 @options.client_options
 def get(client: options.Client, station_id: str, *, as_json: bool) -> None:
@@ -86,7 +86,7 @@ def get(client: options.Client, station_id: str, *, as_json: bool) -> None:
 
 
 @station.command()
-@common.id_option("station")
+@resources.id_option("station")
 @click.option("--name", "display_name")
 @click.option("--hostname", help="Moving into or out of a group: the balancer's name.")
 @click.option(
@@ -110,12 +110,12 @@ def update(client: options.Client, station_id: str, *, as_json: bool, **given: A
     Example: move a station that served alone behind a balancer
       stationmaster station update --station-id OCID --hostname lb.example.com
     """
-    changed = common.update(client, f"{_PATH}/{station_id}", lambda now: fields.make_changes(given, now))
+    changed = resources.update(client, f"{_PATH}/{station_id}", lambda now: fields.make_changes(given, now))
     output.print_object(changed, fields.ONE, as_json=as_json)
 
 
 @station.command()
-@common.id_option("station")
+@resources.id_option("station")
 @options.client_options
 @options.dry_run_option
 def delete(client: options.Client, station_id: str) -> None:
@@ -124,7 +124,7 @@ def delete(client: options.Client, station_id: str) -> None:
 
 
 @station.command()
-@common.id_option("station")
+@resources.id_option("station")
 @options.json_option
 @options.client_options
 def mirrors(client: options.Client, station_id: str, *, as_json: bool) -> None:
@@ -136,7 +136,7 @@ def mirrors(client: options.Client, station_id: str, *, as_json: bool) -> None:
 
 
 @station.command()
-@common.id_option("station")
+@resources.id_option("station")
 @click.option("--source-id", "source_ids", multiple=True, metavar="OCID", help="May be repeated. Default: all mirrors.")
 @work.wait_options
 @options.json_option
@@ -152,7 +152,7 @@ def sync(
 
 
 @station.command()
-@common.id_option("station")
+@resources.id_option("station")
 @work.wait_options
 @options.json_option
 @options.client_options
@@ -163,7 +163,7 @@ def refresh(client: options.Client, station_id: str, *, wait_seconds: float | No
 
 
 @station.command()
-@common.id_option("station")
+@resources.id_option("station")
 @options.client_options
 def drain(client: options.Client, station_id: str) -> None:
     """Take a station out of service gently: its health says no, balancers send nothing new, what runs goes on."""
@@ -171,7 +171,7 @@ def drain(client: options.Client, station_id: str) -> None:
 
 
 @station.command()
-@common.id_option("station")
+@resources.id_option("station")
 @options.client_options
 def undrain(client: options.Client, station_id: str) -> None:
     """Put a drained station back into service."""
@@ -179,7 +179,7 @@ def undrain(client: options.Client, station_id: str) -> None:
 
 
 @station.command("setup-script")
-@common.id_option("station")
+@resources.id_option("station")
 @options.client_options
 def setup_script(client: options.Client, station_id: str) -> None:
     """Print the script that opens the station's firewall and labels its ports for SELinux; run it on the host.
@@ -190,4 +190,4 @@ def setup_script(client: options.Client, station_id: str) -> None:
       sh station-setup.sh --dry-run
     """
     answer = client.answer("GET", f"{options.OWN}/stations/{station_id}/setupScript")
-    common.print_script(answer.body, answer.headers.get("content-type", ""))
+    resources.print_script(answer.body, answer.headers.get("content-type", ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from stationmaster.cli import common, output
+from stationmaster.cli import output, resources
 
 LIST = [
     output.Column("name", "displayName"),
@@ -56,7 +56,7 @@ MIRRORS = [
 
 def make_body(given: dict[str, Any], tenancy_id: str) -> dict[str, Any]:
     """The API's details from the options of `create`."""
-    return common.given(
+    return resources.given(
         {
             "compartmentId": given["compartment_id"] or tenancy_id,
             "displayName": given["display_name"],
@@ -66,7 +66,7 @@ def make_body(given: dict[str, Any], tenancy_id: str) -> dict[str, Any]:
                 "isEnabled": given["proxy"],
                 "hosts": list(given["ranges"]),
                 "port": given["proxy_port"],
-                **common.given({"forward": given["forward_proxy"]}),
+                **resources.given({"forward": given["forward_proxy"]}),
             },
             "mirror": {
                 "directory": given["mirror_directory"],
@@ -80,7 +80,7 @@ def make_body(given: dict[str, Any], tenancy_id: str) -> dict[str, Any]:
 
 def make_changes(given: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
     """The API's details from the options of `update`; the proxy and mirror blocks are sent whole where they change."""
-    proxy = common.given(
+    proxy = resources.given(
         {
             "isEnabled": given["proxy"],
             "hosts": given["ranges"],
@@ -88,7 +88,7 @@ def make_changes(given: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
             "forward": given["forward_proxy"],
         }
     )
-    mirror = common.given(
+    mirror = resources.given(
         {
             "directory": given["mirror_directory"],
             "port": given["http_port"],
@@ -96,7 +96,7 @@ def make_changes(given: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:
             "isSslverifyEnabled": given["mirror_tls"],
         }
     )
-    return common.given(
+    return resources.given(
         {
             "displayName": given["display_name"],
             "description": given["description"],

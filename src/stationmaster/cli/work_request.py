@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from stationmaster.cli import common, options, output, work
+from stationmaster.cli import options, output, resources, work
 
 _PATH = f"{options.API}/workRequests"
 _LIST = [
@@ -42,7 +42,7 @@ def work_request() -> None:
 @work_request.command("list")
 @click.option("--status", "statuses", multiple=True, help="For example FAILED; may be repeated.")
 @click.option("--resource-id", metavar="OCID", help="Only those of this instance, station or source.")
-@common.compartment_option
+@resources.compartment_option
 @options.json_option
 @options.client_options
 def list_all(
@@ -66,7 +66,7 @@ def list_all(
 
 
 @work_request.command()
-@common.id_option("work-request")
+@resources.id_option("work-request")
 @work.wait_options
 @options.json_option
 @options.client_options
@@ -79,7 +79,7 @@ def get(client: options.Client, work_request_id: str, *, wait_seconds: float | N
 
 
 @work_request.command()
-@common.id_option("work-request")
+@resources.id_option("work-request")
 @options.json_option
 @options.client_options
 def logs(client: options.Client, work_request_id: str, *, as_json: bool) -> None:
@@ -93,7 +93,7 @@ def logs(client: options.Client, work_request_id: str, *, as_json: bool) -> None
 
 
 @work_request.command()
-@common.id_option("work-request")
+@resources.id_option("work-request")
 @options.json_option
 @options.client_options
 def errors(client: options.Client, work_request_id: str, *, as_json: bool) -> None:
@@ -107,7 +107,7 @@ def errors(client: options.Client, work_request_id: str, *, as_json: bool) -> No
 
 
 @work_request.command()
-@common.id_option("work-request")
+@resources.id_option("work-request")
 @work.wait_options
 @options.json_option
 @options.client_options

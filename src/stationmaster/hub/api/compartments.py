@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 from stationmaster.hub.api.call import Answer, Call
 from stationmaster.hub.api.routes import OWN, Route
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.services import compartments
 
 
-class Compartment(common.Shown, frozen=True):
+class Compartment(base.Shown, frozen=True):
     """A compartment; the root has no parent."""
 
     id: str
@@ -24,13 +24,13 @@ class Compartment(common.Shown, frozen=True):
     lifecycle_state: str = "ACTIVE"
 
 
-class CompartmentCollection(common.Shown, frozen=True):
+class CompartmentCollection(base.Shown, frozen=True):
     """All compartments."""
 
     items: list[Compartment]
 
 
-class CreateCompartmentDetails(common.Details, frozen=True):
+class CreateCompartmentDetails(base.Details, frozen=True):
     """A new compartment; below the root when no parent is named."""
 
     name: Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern=r"^[A-Za-z0-9._ -]+$")]
@@ -64,7 +64,7 @@ def _shown(row: Any) -> Compartment:
         compartment_id=row.parent_id,
         name=row.display_name,
         description=row.description,
-        time_created=common.moment(row.time_created),
+        time_created=base.moment(row.time_created),
     )
 
 

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from stationmaster.host import network
 from stationmaster.hub.api.call import Answer, Call
 from stationmaster.hub.api.routes import OWN, Route
-from stationmaster.hub.api.wire.common import Shown
+from stationmaster.hub.api.wire.base import Shown
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import consequences as services
 from stationmaster.model import addresses, consequences

@@ -10,11 +10,11 @@ import sqlalchemy as sa
 from stationmaster.hub.api import decoding, paging
 from stationmaster.hub.api.call import Answer, Call
 from stationmaster.hub.api.routes import OWN, Route
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.db import schema
 
 
-class Event(common.Shown, frozen=True):
+class Event(base.Shown, frozen=True):
     """One event."""
 
     id: str
@@ -29,7 +29,7 @@ class Event(common.Shown, frozen=True):
     data: dict[str, Any]
 
 
-class EventCollection(common.Shown, frozen=True):
+class EventCollection(base.Shown, frozen=True):
     """A page of events."""
 
     items: list[Event]
@@ -61,7 +61,7 @@ def list_events(call: Call, tx: sa.Connection) -> Answer:
 def _shown(row: Any) -> Event:
     return Event(
         id=row.id,
-        time_occurred=common.moment(row.time_occurred),
+        time_occurred=base.moment(row.time_occurred),
         kind=row.kind,
         compartment_id=row.compartment_id,
         resource_id=row.resource_id,

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub import context
 from stationmaster.hub.api.wire import groups as wire
-from stationmaster.hub.api.wire.common import moment, moment_or_none
+from stationmaster.hub.api.wire.base import moment, moment_or_none
 from stationmaster.hub.services import (
     doctor,
     facts,

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub.api.call import Answer, Call
 from stationmaster.hub.api.routes import OWN, Access, Route
-from stationmaster.hub.api.wire.common import Shown
+from stationmaster.hub.api.wire.base import Shown
 
 
 class Health(Shown, frozen=True):

@@ -11,7 +11,7 @@ from stationmaster.hub.api import paging
 from stationmaster.hub.api.call import Answer, Call, accepted, etag_of
 from stationmaster.hub.api.routes import OSMH, Handler, Route
 from stationmaster.hub.api.wire import instances as wire
-from stationmaster.hub.api.wire.common import moment
+from stationmaster.hub.api.wire.base import moment
 from stationmaster.hub.api.wire.sources import SoftwareSourceDetails
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import checkin, compartments, managed_instances, package_jobs

@@ -11,7 +11,7 @@ from stationmaster.hub.api import consequences, instance_packages, paging
 from stationmaster.hub.api.call import Answer, Call, accepted, empty, etag_of, resource
 from stationmaster.hub.api.routes import OSMH, Route
 from stationmaster.hub.api.wire import instances as wire
-from stationmaster.hub.api.wire.common import moment, moment_or_none
+from stationmaster.hub.api.wire.base import moment, moment_or_none
 from stationmaster.hub.api.wire.sources import SoftwareSourceDetails
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import instance_profiles, leaving, managed_instances, software_sources, stations

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from stationmaster.hub.api import consequences, paging
 from stationmaster.hub.api.call import Answer, Call, empty, etag_of, resource
 from stationmaster.hub.api.routes import OSMH, Route
-from stationmaster.hub.api.wire import common, sources
+from stationmaster.hub.api.wire import base, sources
 from stationmaster.hub.api.wire import profiles as wire
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import profile_views, profiles, software_sources
@@ -97,7 +97,7 @@ def list_available_sources(call: Call, tx: sa.Connection) -> Answer:
     """ListProfileAvailableSoftwareSources: those that fit and are not attached."""
     row, query = profiles.find(tx, call.path["profileId"]), call.query(sources.AvailableSourcesQuery)
     table, links = schema.software_sources, schema.profile_sources.c
-    fits = software_sources.fitting(common.OsFamily(row.os_family), common.ArchType(row.arch_type))
+    fits = software_sources.fitting(base.OsFamily(row.os_family), base.ArchType(row.arch_type))
     taken = sa.select(links.source_id).where(links.profile_id == row.id)
     statement = sa.select(table).where(fits, table.c.id.not_in(taken))
     if query.compartment_id:

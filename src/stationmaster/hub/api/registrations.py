@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from stationmaster.hub.api.call import Answer, Call
 from stationmaster.hub.api.routes import OWN, Access, Route, Transaction
-from stationmaster.hub.api.wire.common import Details, Shown
+from stationmaster.hub.api.wire.base import Details, Shown
 from stationmaster.hub.services import events, registration_keys, registrations
 from stationmaster.model import protocol
 

@@ -11,7 +11,7 @@ from stationmaster.hub.api import paging
 from stationmaster.hub.api.call import Answer, Call, empty, etag_of, resource
 from stationmaster.hub.api.routes import OSMH, Route
 from stationmaster.hub.api.wire import work as wire
-from stationmaster.hub.api.wire.common import kept_tags, moment, moment_or_none, shown_tags
+from stationmaster.hub.api.wire.base import kept_tags, moment, moment_or_none, shown_tags
 from stationmaster.hub.api.wire.instances import Collection
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import compartments, events, job_runs, jobs, managed_instances

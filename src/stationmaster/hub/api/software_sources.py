@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from stationmaster.hub.api import paging
 from stationmaster.hub.api.call import Answer, Call, empty, etag_of, resource
 from stationmaster.hub.api.routes import OSMH, Route
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.api.wire import sources as wire
 from stationmaster.hub.api.wire.stations import ChangeCompartmentDetails
 from stationmaster.hub.db import schema
@@ -76,14 +76,14 @@ def _matching(call: Call, tx: sa.Connection) -> Any:
     return row
 
 
-def _kind(details: wire.CreateSoftwareSourceDetails | wire.UpdateSoftwareSourceDetails) -> common.SourceType:
-    return common.SourceType(str(details.__struct_config__.tag))
+def _kind(details: wire.CreateSoftwareSourceDetails | wire.UpdateSoftwareSourceDetails) -> base.SourceType:
+    return base.SourceType(str(details.__struct_config__.tag))
 
 
 def _selected(query: wire.SourcesQuery) -> sa.Select[Any]:
     table = schema.software_sources.c
     statement = sa.select(schema.software_sources)
-    families = [one for one in common.OsFamily if own_profiles.vendor_of(one) is query.vendor_name]
+    families = [one for one in base.OsFamily if own_profiles.vendor_of(one) is query.vendor_name]
     one_of: list[tuple[sa.ColumnElement[Any], list[Any]]] = [
         (table.software_source_type, list(query.software_source_type)),
         (table.os_family, list(query.os_family)),
@@ -122,7 +122,7 @@ def _shared(row: Any, packages: int, size: int) -> dict[str, Any]:
         "display_name": row.display_name,
         "repo_id": row.repo_id,
         "url": row.url,
-        "time_created": common.moment(row.time_created),
+        "time_created": base.moment(row.time_created),
         "description": row.description,
         "software_source_type": row.software_source_type,
         "availability": row.availability,
@@ -133,7 +133,7 @@ def _shared(row: Any, packages: int, size: int) -> dict[str, Any]:
         "lifecycle_state": row.lifecycle_state,
         "size": float(size),
         "freeform_tags": row.freeform_tags,
-        "defined_tags": common.shown_tags(row.defined_tags, row.created_by, row.time_created),
+        "defined_tags": base.shown_tags(row.defined_tags, row.created_by, row.time_created),
         "system_tags": {},
         "is_mirror_sync_allowed": row.is_mirror_sync_allowed,
     }
@@ -153,7 +153,7 @@ def _full(tx: sa.Connection, row: Any) -> wire.SoftwareSource:
 
 
 def _summary(row: Any, packages: int, size: int) -> wire.SoftwareSourceSummary:
-    return wire.SoftwareSourceSummary(**_shared(row, packages, size), time_updated=common.moment(row.time_updated))
+    return wire.SoftwareSourceSummary(**_shared(row, packages, size), time_updated=base.moment(row.time_updated))
 
 
 _ALL = f"{OSMH}/softwareSources"

@@ -12,7 +12,7 @@ from stationmaster.hub.api.call import Answer, Call, accepted, etag_of, resource
 from stationmaster.hub.api.decoding import ListQuery
 from stationmaster.hub.api.routes import OSMH, Route
 from stationmaster.hub.api.wire import work as wire
-from stationmaster.hub.api.wire.common import moment, moment_or_none
+from stationmaster.hub.api.wire.base import moment, moment_or_none
 from stationmaster.hub.api.wire.instances import Collection
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import reruns, work_requests

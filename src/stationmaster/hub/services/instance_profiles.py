@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import (
     events,
@@ -81,7 +81,7 @@ def _content(tx: sa.Connection, profile: Any, row: Any) -> list[Any]:
             f"The profile {profile.display_name} has no content, so nothing can register with it.",
             hint="Attach software sources to the profile first.",
         )
-    software_sources.require_fitting(sources, common.OsFamily(row.os_family), common.ArchType(row.architecture))
+    software_sources.require_fitting(sources, base.OsFamily(row.os_family), base.ArchType(row.architecture))
     return sources
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import events, profile_views
 from stationmaster.model import errors, ocid
@@ -75,16 +75,16 @@ def _following(station: Any) -> dict[str, Any]:
     return {
         "compartment_id": station.compartment_id,
         "display_name": f"{station.display_name[:240]}-{station.id[-8:]}",
-        "vendor_name": vendor_of(common.OsFamily(station.os_family)).value,
+        "vendor_name": vendor_of(base.OsFamily(station.os_family)).value,
         "os_family": station.os_family,
         "arch_type": station.arch_type,
     }
 
 
-def vendor_of(family: common.OsFamily) -> common.Vendor:
+def vendor_of(family: base.OsFamily) -> base.Vendor:
     """Who makes a family."""
     if family.is_windows:
-        return common.Vendor.MICROSOFT
+        return base.Vendor.MICROSOFT
     if family.startswith("UBUNTU_"):
-        return common.Vendor.CANONICAL
-    return common.Vendor.DEBIAN if family.startswith("DEBIAN_") else common.Vendor.ORACLE
+        return base.Vendor.CANONICAL
+    return base.Vendor.DEBIAN if family.startswith("DEBIAN_") else base.Vendor.ORACLE

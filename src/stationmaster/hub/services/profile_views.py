@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import sqlalchemy as sa
 
-from stationmaster.hub.api.wire import common, sources
+from stationmaster.hub.api.wire import base, sources
 from stationmaster.hub.api.wire import profiles as wire
 from stationmaster.hub.db import schema
 from stationmaster.model import errors
@@ -18,7 +18,7 @@ def full(tx: sa.Connection, row: Any) -> wire.Profile:
     """A profile as GET shows it."""
     shared = {
         **_shared(row),
-        "time_modified": common.moment(row.time_modified),
+        "time_modified": base.moment(row.time_modified),
         "profile_version": str(row.profile_version),
         **_tags(row),
     }
@@ -56,7 +56,7 @@ def store_version(tx: sa.Connection, row: Any) -> None:
     """Keep the profile's present version; it stays readable when the profile has moved on (OSMH rule 72)."""
     content = wire.ProfileVersion(
         **_shared(row),
-        time_modified=common.moment(row.time_modified),
+        time_modified=base.moment(row.time_modified),
         profile_version=str(row.profile_version),
         software_sources=source_details(attached(tx, row.id)),
     )
@@ -93,13 +93,13 @@ def _shared(row: Any) -> dict[str, Any]:
         "lifecycle_state": row.lifecycle_state,
         "is_default_profile": row.is_default_profile,
         "is_service_provided_profile": row.is_service_provided_profile,
-        "time_created": common.moment(row.time_created),
+        "time_created": base.moment(row.time_created),
     }
 
 
 def _tags(row: Any) -> dict[str, Any]:
     return {
         "freeform_tags": row.freeform_tags,
-        "defined_tags": common.shown_tags(row.defined_tags, row.created_by, row.time_created),
+        "defined_tags": base.shown_tags(row.defined_tags, row.created_by, row.time_created),
         "system_tags": {},
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.api.wire import profiles as wire
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import (
@@ -68,7 +68,7 @@ def update(
     given = ("display_name", "description", "is_default_profile", "freeform_tags")
     columns = {name: value for name in given if (value := getattr(details, name)) is not None}
     if details.defined_tags is not None:
-        columns["defined_tags"] = common.kept_tags(details.defined_tags)
+        columns["defined_tags"] = base.kept_tags(details.defined_tags)
     if columns.get("is_default_profile") and row.profile_type == wire.ProfileType.STATION:
         raise errors.CallerError("A STATION profile cannot be the default: it fits one station.")
     if row.is_station_own and "display_name" in columns:
@@ -150,10 +150,10 @@ def _columns_of_new(tx: sa.Connection, details: wire.CreateProfileDetails) -> di
         raise errors.CallerError("A STATION profile cannot be the default: it fits one station.")
     if details.registration_type not in (None, wire.RegistrationType.NON_OCI_LINUX):
         raise errors.CallerError("registrationType must be NON_OCI_LINUX: this hub registers no other machines.")
-    family = family or common.OsFamily(station.os_family if station else "ORACLE_LINUX_8")
-    arch = arch or common.ArchType(station.arch_type if station else "X86_64")
+    family = family or base.OsFamily(station.os_family if station else "ORACLE_LINUX_8")
+    arch = arch or base.ArchType(station.arch_type if station else "X86_64")
     maker = own_profiles.vendor_of(family)
-    if vendor not in (None, maker) and maker is not common.Vendor.DEBIAN:  # OSMH has no vendor for Debian to name
+    if vendor not in (None, maker) and maker is not base.Vendor.DEBIAN:  # OSMH has no vendor for Debian to name
         raise errors.CallerError(f"vendorName {vendor} does not make {family.value}; {maker.value} does.")
     return {
         "compartment_id": details.compartment_id,
@@ -167,13 +167,13 @@ def _columns_of_new(tx: sa.Connection, details: wire.CreateProfileDetails) -> di
         "management_station_id": station.id if station else None,
         "is_default_profile": bool(details.is_default_profile),
         "freeform_tags": details.freeform_tags or {},
-        "defined_tags": common.kept_tags(details.defined_tags),
+        "defined_tags": base.kept_tags(details.defined_tags),
     }
 
 
 def _attach(tx: sa.Connection, row: Any, source_ids: Sequence[str], *, field: str) -> bool:
     sources = software_sources.find_all(tx, source_ids, field=field)
-    software_sources.require_fitting(sources, common.OsFamily(row.os_family), common.ArchType(row.arch_type))
+    software_sources.require_fitting(sources, base.OsFamily(row.os_family), base.ArchType(row.arch_type))
     present = [source.id for source in profile_views.attached(tx, row.id)]
     added = [source.id for source in sources if source.id not in present]
     for position, source_id in enumerate(added, start=len(present)):

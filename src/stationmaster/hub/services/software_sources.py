@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.api.wire import sources as wire
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import compartments, events, facts, references, source_config, sync_requests
@@ -37,7 +37,7 @@ def create(
     now: datetime.datetime,
     actor: events.Actor,
     details: wire.CreateSoftwareSourceDetails,
-    kind: common.SourceType,
+    kind: base.SourceType,
 ) -> Any:
     """A new source, ACTIVE at once: whether its repository can be read shows when a station first syncs it."""
     compartments.find(tx, details.compartment_id)
@@ -48,8 +48,8 @@ def create(
             id=source_id,
             **columns,
             repo_id=_free_repo_id(tx, kind, columns["display_name"], now),
-            availability=common.Availability.SELECTED.value,
-            availability_at_oci=common.Availability.SELECTED.value,
+            availability=base.Availability.SELECTED.value,
+            availability_at_oci=base.Availability.SELECTED.value,
             gpg_keys=[],
             lifecycle_state="ACTIVE",
             created_by=actor.principal_id,
@@ -116,21 +116,21 @@ def counts(tx: sa.Connection) -> Mapping[str, tuple[int, int]]:
     return found
 
 
-def fitting(family: common.OsFamily, arch: common.ArchType) -> sa.ColumnElement[bool]:
+def fitting(family: base.OsFamily, arch: base.ArchType) -> sa.ColumnElement[bool]:
     """The condition under which a source has content for machines of a family and architecture (OSMH rule 73)."""
     columns = schema.software_sources.c
-    machines = [one.value for one in common.ArchType if one.machine == arch.machine]
+    machines = [one.value for one in base.ArchType if one.machine == arch.machine]
     return sa.and_(
-        columns.os_family.in_([family.value, common.OsFamily.ALL.value]),
-        columns.arch_type.in_([*machines, common.ArchType.NOARCH.value, common.ArchType.ALL.value]),
+        columns.os_family.in_([family.value, base.OsFamily.ALL.value]),
+        columns.arch_type.in_([*machines, base.ArchType.NOARCH.value, base.ArchType.ALL.value]),
     )
 
 
-def require_fitting(rows: Sequence[Any], family: common.OsFamily, arch: common.ArchType) -> None:
+def require_fitting(rows: Sequence[Any], family: base.OsFamily, arch: base.ArchType) -> None:
     """CallerError naming the first source that has nothing for machines of a family and architecture."""
     for row in rows:
-        fits_family = row.os_family in (family.value, common.OsFamily.ALL.value)
-        fits_arch = row.arch_type in ("NOARCH", "ALL") or common.ArchType(row.arch_type).machine == arch.machine
+        fits_family = row.os_family in (family.value, base.OsFamily.ALL.value)
+        fits_arch = row.arch_type in ("NOARCH", "ALL") or base.ArchType(row.arch_type).machine == arch.machine
         if not fits_family or not fits_arch:
             raise errors.CallerError(
                 f"Software source {row.display_name} ({row.id}) is for {row.os_family} {row.arch_type}, "
@@ -139,7 +139,7 @@ def require_fitting(rows: Sequence[Any], family: common.OsFamily, arch: common.A
             )
 
 
-def _free_repo_id(tx: sa.Connection, kind: common.SourceType, name: str, now: datetime.datetime) -> str:
+def _free_repo_id(tx: sa.Connection, kind: base.SourceType, name: str, now: datetime.datetime) -> str:
     """Two of one name within a millisecond get different ones."""
     column = schema.software_sources.c.repo_id
     while True:

@@ -7,7 +7,7 @@ import re
 import urllib.parse
 from typing import Any
 
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.api.wire import sources as wire
 from stationmaster.model import addresses, errors, protocol, repo_options, upstream_access
 
@@ -16,7 +16,7 @@ _USERINFO = re.compile(r"//[^/]*@")  # whatever is wrong with an address, a pass
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-def columns_of_new(details: wire.CreateSoftwareSourceDetails, kind: common.SourceType) -> Columns:
+def columns_of_new(details: wire.CreateSoftwareSourceDetails, kind: base.SourceType) -> Columns:
     """All configuration columns of a new source, defaults filled in.
 
     Signatures are checked unless that is switched off or no key is named; TLS is verified and mirroring allowed unless
@@ -44,7 +44,7 @@ def columns_of_new(details: wire.CreateSoftwareSourceDetails, kind: common.Sourc
         "gpg_key_url": key_url,
         "advanced_repo_options": options,
         "freeform_tags": details.freeform_tags or {},
-        "defined_tags": common.kept_tags(details.defined_tags),
+        "defined_tags": base.kept_tags(details.defined_tags),
     }
 
 
@@ -58,18 +58,18 @@ def columns_of_change(details: wire.UpdateSoftwareSourceDetails, row: Any) -> Co
         if value is not None:
             columns[field] = value
     if details.defined_tags is not None:
-        columns["defined_tags"] = common.kept_tags(details.defined_tags)
+        columns["defined_tags"] = base.kept_tags(details.defined_tags)
     if details.url is not None:
         columns["url"] = require_url(details.url, field="url")
     if details.gpg_key_url is not None:
         columns["gpg_key_url"] = _key_urls(details.gpg_key_url)
     if details.advanced_repo_options is not None:
         given = upstream_access.unmasked(details.advanced_repo_options, row.advanced_repo_options)
-        columns["advanced_repo_options"] = _options(given, common.OsFamily(row.os_family))
+        columns["advanced_repo_options"] = _options(given, base.OsFamily(row.os_family))
     return columns
 
 
-def repo_id(kind: common.SourceType, name: str, now: datetime.datetime) -> str:
+def repo_id(kind: base.SourceType, name: str, now: datetime.datetime) -> str:
     """``private.<name>.<yyyymmddHHMMSSmmm>``, as the real service makes them (OSMH rule 89)."""
     stamp = now.strftime("%Y%m%d%H%M%S") + f"{now.microsecond // 1000:03d}"
     fit = _UNFIT.sub("-", name).strip("-") or "source"
@@ -104,7 +104,7 @@ def _key_urls(text: str | None) -> str | None:
     return " ".join(require_url(one, field="gpgKeyUrl") for one in found) or None
 
 
-def _options(text: str | None, family: common.OsFamily) -> str | None:
+def _options(text: str | None, family: base.OsFamily) -> str | None:
     if family.is_deb:
         repo_options.require_deb_options(text or "")
     elif text:

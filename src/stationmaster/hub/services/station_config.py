@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.api.wire import stations as wire
 from stationmaster.model import addresses, errors, forward_proxy, plain_path, ports
 
@@ -27,14 +27,14 @@ def columns_of_new(details: wire.CreateManagementStationDetails, resolve: Resolv
         "display_name": details.display_name,
         "description": details.description,
         "is_auto_config_enabled": bool(details.is_auto_config_enabled),
-        "os_family": (details.os_family or common.OsFamily.ORACLE_LINUX_8).value,
-        "arch_type": (details.arch_type or common.ArchType.X86_64).value,
+        "os_family": (details.os_family or base.OsFamily.ORACLE_LINUX_8).value,
+        "arch_type": (details.arch_type or base.ArchType.X86_64).value,
         "proxy_hosts": [],
         "proxy_forward": None,
         "mirror_sslcert": None,
         "is_sslverify_enabled": False,
         "freeform_tags": details.freeform_tags or {},
-        "defined_tags": common.kept_tags(details.defined_tags),
+        "defined_tags": base.kept_tags(details.defined_tags),
         **_host_columns(details.hostname),
         **_proxy_columns(details.proxy, resolve),
         **_mirror_columns(details.mirror),
@@ -54,7 +54,7 @@ def columns_of_change(details: wire.UpdateManagementStationDetails, row: Any, re
     if details.arch_type is not None:
         columns["arch_type"] = details.arch_type.value
     if details.defined_tags is not None:
-        columns["defined_tags"] = common.kept_tags(details.defined_tags)
+        columns["defined_tags"] = base.kept_tags(details.defined_tags)
     if details.hostname is not None:
         columns |= _host_columns(details.hostname)
     if details.proxy is not None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from stationmaster.hub.api.wire import common
+from stationmaster.hub.api.wire import base
 from stationmaster.hub.api.wire import stations as wire
 from stationmaster.hub.db import schema
 from stationmaster.hub.services import facts, mirror_lists, sync_requests
@@ -89,7 +89,7 @@ class Views:
         state = self.state(station)
         return wire.ManagementStationSummary(
             **_shared(station),
-            time_next_execution=common.moment_or_none(station.time_next_execution),
+            time_next_execution=base.moment_or_none(station.time_next_execution),
             overall_state=state.overall_state,
             health_state=state.health_state,
             overall_percentage=state.overall_percentage,
@@ -174,7 +174,7 @@ def _shared(station: Any) -> dict[str, Any]:
         "os_family": station.os_family,
         "arch_type": station.arch_type,
         "freeform_tags": station.freeform_tags,
-        "defined_tags": common.shown_tags(station.defined_tags, station.created_by, station.time_created),
+        "defined_tags": base.shown_tags(station.defined_tags, station.created_by, station.time_created),
         "system_tags": {},
     }
 
@@ -188,7 +188,7 @@ def _mirror(source: Any, mirror: station_state.Mirror) -> wire.MirrorSummary:
         arch_type=source.arch_type,
         state=mirror.state.value,
         percentage=mirror.percentage,
-        time_last_synced=common.moment_or_none(mirror.time_last_synced),
+        time_last_synced=base.moment_or_none(mirror.time_last_synced),
         log=mirror.log,
         package_count=mirror.package_count,
         size=mirror.size_bytes,

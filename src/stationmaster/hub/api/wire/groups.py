@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 
 from stationmaster.hub.api.decoding import Query
-from stationmaster.hub.api.wire.common import Details, Shown
+from stationmaster.hub.api.wire.base import Details, Shown
 from stationmaster.model import protocol
 
 

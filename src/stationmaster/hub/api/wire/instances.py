@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from stationmaster.hub.api.decoding import ListQuery
-from stationmaster.hub.api.wire.common import ArchType, Details, Location, OsFamily, Shown
+from stationmaster.hub.api.wire.base import ArchType, Details, Location, OsFamily, Shown
 from stationmaster.hub.api.wire.sources import SoftwareSourceDetails
 from stationmaster.hub.api.wire.stations import LongText
 from stationmaster.model.instance_state import InstanceStatus

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 
 from stationmaster.hub.api.decoding import ListQuery
-from stationmaster.hub.api.wire.common import (
+from stationmaster.hub.api.wire.base import (
     ArchType,
     DefinedTags,
     Details,

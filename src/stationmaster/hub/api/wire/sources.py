@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stationmaster.hub.api.decoding import ListQuery
-from stationmaster.hub.api.wire.common import (
+from stationmaster.hub.api.wire.base import (
     ArchType,
     Availability,
     DefinedTags,

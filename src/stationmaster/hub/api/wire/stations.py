@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 
 from stationmaster.hub.api.decoding import ListQuery
-from stationmaster.hub.api.wire.common import (
+from stationmaster.hub.api.wire.base import (
     ArchType,
     DefinedTags,
     Details,

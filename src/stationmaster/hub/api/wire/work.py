@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from stationmaster.hub.api.decoding import ListQuery
-from stationmaster.hub.api.wire.common import DefinedTags, Details, FreeformTags, Lifecycle, Location, Shown
+from stationmaster.hub.api.wire.base import DefinedTags, Details, FreeformTags, Lifecycle, Location, Shown
 from stationmaster.hub.api.wire.instances import PackageName, WorkRequestDetails
 from stationmaster.hub.api.wire.stations import DisplayName, LongText
 from stationmaster.model.work_request import Status
