@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from stationmaster.agent import trust_directory
 from stationmaster.lab import (
     balancer_watch,
     failures,
@@ -96,6 +97,33 @@ def test_instances_install_through_the_balancer_with_signatures_checked(world: W
     sources = "".join(path.read_text() for path in (world.instances["deb1"].root / "etc/apt/sources.list.d").iterdir())
     assert guidebook.BALANCER in sources
     assert "Signed-By" in sources
+
+
+def test_a_zypper_instance_installs_through_the_balancer_over_http_and_https(world: World) -> None:
+    instance = scenario.register_instance(world, "zyp1", guidebook.RPM, "zypper")
+    text = (instance.root / "etc/zypp/repos.d/stationmaster.repo").read_text()
+    assert f"mirrorlist=http://{guidebook.BALANCER}:{guidebook.HTTP_PORT}/m/" in text
+    assert "gpgcheck=1\nrepo_gpgcheck=1" in text
+    read = ("zypper", "-n", "--gpg-auto-import-keys", "refresh", "--force")
+    instance.manage(*read).require_success("zypper refresh")
+    instance.manage("zypper", "-n", "install", guidebook.UPDATED_RPM).require_success("zypper install")
+    assert guide.installed_version(instance, guidebook.UPDATED_RPM) == rpm_plan.FIRST_VERSION
+    # As a person would write it for HTTPS, beside what the agent wrote.
+    assert world.hub is not None
+    trust = instance.root / "etc/trust"
+    trust.mkdir()
+    for name, certificate in trust_directory.render_trust_directory(world.hub.ca.read_text()).items():
+        (trust / name).write_text(certificate)
+    address = f"https://{guidebook.BALANCER}:{guidebook.HTTPS_PORT}/m/{world.sources['rpm']}"
+    over_tls = text.partition("mirrorlist=")
+    rest = over_tls[2].partition("\n")[2]
+    (instance.root / "etc/zypp/repos.d/tls.repo").write_text(
+        f"[tls]\nname=TLS\nmirrorlist={address}/capath/etc/trust?ssl_capath=/etc/trust\n{rest}"
+    )
+    instance.manage(*read, "tls").require_success("zypper refresh over TLS")
+    instance.manage("zypper", "-n", "install", "--from", "tls", "lab-lib-009").require_success("zypper over TLS")
+    assert guide.installed_version(instance, "lab-lib-009") == rpm_plan.FIRST_VERSION
+    (instance.root / "etc/zypp/repos.d/tls.repo").unlink()
 
 
 def test_an_update_job_by_the_oci_command_succeeds_on_both(world: World) -> None:
