@@ -7,13 +7,14 @@ tmpfs, not from the machine's /dev, so that nothing of the machine is reachable 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from stationmaster.host import files
-from stationmaster.lab import deb_plan, host, lab, upstream_deb
+from stationmaster.host import files, programs
+from stationmaster.lab import deb_plan, host, lab, mounts, upstream_deb
 
 _DEVICES = {"null": (1, 3), "zero": (1, 5), "full": (1, 7), "random": (1, 8), "urandom": (1, 9), "tty": (5, 0)}
 # Repositories and package managers' state of the machine, which an instance must not see.
@@ -57,6 +58,27 @@ def make_overlay_root(of: lab.Lab, on: host.LabHost, *, os_release: str = "") ->
         of.files.remove(root / "etc" / "os-release")
         (root / "etc" / "os-release").write_text(os_release)
     return root
+
+
+@contextlib.contextmanager
+def private_layer(base: Path, effects: files.Files, runner: programs.Programs) -> Iterator[Path]:
+    """An overlay root below ``base`` for as long as it is used, where there is no lab."""
+    root = base / "root"
+    for name in ("root", "upper", "work"):
+        effects.make_directory(base / name)
+    options = f"lowerdir=/,upperdir={base}/upper,workdir={base}/work"
+    try:
+        for kind, target, chosen in (
+            ("overlay", root, options),
+            ("proc", root / "proc", "defaults"),
+            ("tmpfs", root / "dev", "size=1m,mode=755"),
+        ):
+            runner.run(["mount", "-t", kind, "-o", chosen, kind, target]).require_success(f"Mounting {target}")
+        _make_devices(root / "dev")
+        _forget_machine(root, effects)
+        yield root
+    finally:
+        mounts.unmount_all(runner, mounts.mounted_below(root))
 
 
 def make_install_root(on: host.LabHost) -> Path:

@@ -356,21 +356,9 @@ def overlay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     base = tmp_path_factory.mktemp("overlay")
     for path in (base, *list(base.parents)[:2]):
         path.chmod(0o755)
-    root = base / "root"
-    for name in ("root", "upper", "work"):
-        (base / name).mkdir()
-    options = f"lowerdir=/,upperdir={base}/upper,workdir={base}/work"
-    subprocess.run(["mount", "-t", "overlay", "overlay", root, "-o", options], check=True)
-    try:
-        subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", root / "dev", "-o", "size=1m,mode=755"], check=True)
-        roots._make_devices(root / "dev")
-        roots._forget_machine(root, files.Files())
+    with roots.private_layer(base, files.Files(), programs.Programs()) as root:
         (root / "etc/apt/sources.list.d/other.list").write_text("deb http://127.0.0.1:9/nothing stable main\n")
         yield root
-    finally:
-        for name in ("dev", "proc", ""):
-            subprocess.run(["umount", "-l", root / name], check=False)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ import msgspec
 import pytest
 
 from stationmaster.agent import repositories
-from stationmaster.host import clock, engine_process, files
+from stationmaster.host import clock, engine_process, files, programs
 from stationmaster.lab import deb_plan, roots, rpm_plan, upstream_deb, upstream_rpm, web
 from stationmaster.mirror import retention, volume
 from stationmaster.model import digest, errors, protocol
@@ -409,22 +409,10 @@ class Clients:
 
 @pytest.fixture(scope="session")
 def made_clients(base: Path, group: Group) -> Iterator[Clients]:
-    root = base / "root"
-    for name in ("root", "upper", "work"):
-        (base / name).mkdir()
-    options = f"lowerdir=/,upperdir={base}/upper,workdir={base}/work"
-    subprocess.run(["mount", "-t", "overlay", "overlay", root, "-o", options], check=True)
-    try:
-        subprocess.run(["mount", "-t", "proc", "proc", root / "proc"], check=True)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", root / "dev", "-o", "size=1m,mode=755"], check=True)
-        roots._make_devices(root / "dev")
-        roots._forget_machine(root, files.Files())
+    with roots.private_layer(base, files.Files(), programs.Programs()) as root:
         (root / "etc/os-release").unlink()
         (root / "etc/os-release").write_text(roots.RPM_OS_RELEASE)
         yield Clients(root, group)
-    finally:
-        for name in ("dev", "proc", ""):
-            subprocess.run(["umount", "-l", root / name], check=False)
 
 
 @pytest.fixture
