@@ -335,7 +335,9 @@ def test_many_with_one_token_at_once_make_one_thing(postgres_api: Any) -> None:
 # --- trouble ------------------------------------------------------------------------------------------------------
 
 
-def test_a_database_that_is_away_is_503_and_says_nothing_of_it(live_postgres_hub: Any, postgres_server: Any) -> None:
+def test_a_database_that_is_away_is_503_and_says_nothing_of_it(
+    live_postgres_hub: Any, postgres_server: Any, caplog: Any
+) -> None:
     live = live_postgres_hub
     database = live.hub.store.engine.url.database
     with postgres_server.administrator.connect() as connection:
@@ -348,6 +350,9 @@ def test_a_database_that_is_away_is_503_and_says_nothing_of_it(live_postgres_hub
         client.list_management_stations()
     assert (caught.value.status, caught.value.code) == (503, "ServiceUnavailable")
     assert database not in caught.value.message
+    refused = [record for record in caplog.records if record.message == "request refused"]
+    assert refused
+    assert not any(record.exc_info for record in refused)  # a line, no trace
     with postgres_server.administrator.connect() as connection:
         connection.execute(sa.text(f"ALTER DATABASE {database} ALLOW_CONNECTIONS true"))
     assert client.list_management_stations().data.items == []

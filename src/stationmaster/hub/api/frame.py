@@ -195,7 +195,10 @@ def _too_large(limit: int) -> errors.CallerError:
 def _failure(exc: Exception, request_id: str) -> Answer:
     error = failures.translate(exc)
     status = failures.status_of(error)
-    if status >= 500:
+    if status == 503:  # what is away says so by itself; a trace with each request would bury the log
+        reason = str(exc).partition("\n")[0]
+        logs.write("request refused", level=logging.WARNING, request_id=request_id, reason=reason, action="answer 503")
+    elif status >= 500:
         logs.write("request failed", level=logging.ERROR, is_traced=True, request_id=request_id, action="answer 5xx")
     headers: dict[str, Any] = {"retry-after": "1"} if status == 503 else {}
     return Answer(status, failures.body_of(error), headers)
