@@ -7,6 +7,7 @@ import contextlib
 import dataclasses
 import datetime
 import functools
+import logging
 import os
 import shutil
 import socket
@@ -55,6 +56,17 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
             return "labs" if path.startswith(_LABS) else path
 
     return InTurn(config, log)
+
+
+@pytest.fixture(autouse=True)
+def own_logging() -> Iterator[None]:
+    """What a command under test makes of the root logger ends with the test: its stream does as well."""
+    root = logging.getLogger()
+    level = root.level
+    yield
+    for handler in [one for one in root.handlers if type(one) is logging.StreamHandler]:  # pytest's own are heirs of it
+        root.removeHandler(handler)
+    root.setLevel(level)
 
 
 @pytest.fixture(autouse=True)

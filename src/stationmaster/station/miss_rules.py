@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 
+from stationmaster.model import protocol
 from stationmaster.station import snapshot as snapshots
 
 
@@ -62,3 +63,12 @@ def is_expected(snapshot: snapshots.Snapshot, asked: Asked) -> bool:
     is_dropped = (asked.source_id, asked.generation) in snapshot.dropped  # for want of room: nobody shows it
     retained = frozenset() if is_dropped else snapshot.orders.retained.get(asked.source_id, frozenset())
     return (told is not None and told.generation == asked.generation) or wanted or asked.generation in retained
+
+
+def without_volume(present: snapshots.Snapshot, problem: protocol.Problem) -> snapshots.Snapshot:
+    """What is known once a miss has shown that the volume is gone; the next look says more."""
+    if present.volume is None or present.volume.problem is not None:
+        return present
+    seen = present.volume
+    view = snapshots.VolumeView(directory=seen.directory, seen_at=seen.seen_at, problem=problem)
+    return dataclasses.replace(present, volume=view)

@@ -29,7 +29,7 @@ from stationmaster.mirror import catalog, exchange, failures, lookup, manifest, 
 from stationmaster.mirror.generate import leftout
 from stationmaster.model import errors
 from stationmaster.station import board as boards
-from stationmaster.station import lost_files, miss_rules, peers, unpinned
+from stationmaster.station import lost_files, miss_rules, observe, peers, unpinned
 
 _log = logging.getLogger(__name__)
 FILL, LACK, UNION = "/fill/", "/lack/", "/union/"
@@ -130,7 +130,7 @@ class Misses:
         return answer._replace(body=_Held(answer.body, self._places))
 
     def _judged(self, asked: miss_rules.Asked) -> local_server.LocalAnswer:
-        found = self._open_volume()
+        found = self._opened()
         if not asked.generation:
             return self._united(found, asked)
         is_here = catalog.find_header(found, asked.source_id, asked.generation) is not None
@@ -146,6 +146,16 @@ class Misses:
         if verdict is miss_rules.Verdict.ABSENT:
             return _said(404, *why_absent(found, asked))
         return _said(*_WORDS[verdict])
+
+    def _opened(self) -> volume.Volume:
+        """The volume. One that is gone makes this station unready from now on, not from the next look (I8)."""
+        try:
+            return self._open_volume()
+        except errors.StationmasterError as exc:
+            problem = observe.problem_of(exc)
+            _log.error("A miss found no volume.", extra={"code": problem.code, "error": problem.message})
+            self._board.change(lambda present: miss_rules.without_volume(present, problem))
+            raise
 
     def _united(self, found: volume.Volume, asked: miss_rules.Asked) -> local_server.LocalAnswer:
         shown = self._board.read().shown_of(asked.source_id)

@@ -14,6 +14,13 @@ SUITE = "lab-security"
 
 
 @pytest.fixture
+def debs(mirror, tmp_path: Path) -> upstream_deb.DebUpstream:
+    """One of its own: what is published here would be found by other tests."""
+    plan = deb_plan.plan_packages(5, big_bytes=1 << 16)
+    return upstream_deb.prepare(mirror.www.parent / "plain-site", tmp_path / "cache-of-plain", plan)
+
+
+@pytest.fixture
 def security(mirror, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> upstream_deb.DebUpstream:
     """A repository of the same packages whose suite is called a security suite."""
     monkeypatch.setattr(upstream_deb, "SUITE", SUITE)

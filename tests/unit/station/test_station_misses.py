@@ -209,7 +209,8 @@ def test_few_are_filled_at_a_time_and_places_come_back(world: World) -> None:
     assert read(world.ask("Packages/big.rpm")) == BIG
 
 
-def test_a_volume_that_cannot_be_read_proves_nothing(world: World) -> None:
+def test_a_volume_that_went_away_proves_nothing_and_is_told_before_the_next_look(world: World) -> None:
+    world.present.update(volume=make.volume({A: (world.generations[-1],)}))
     (world.bench.root / ".stationmaster" / "volume.json").unlink()
 
     def gone() -> None:
@@ -217,6 +218,11 @@ def test_a_volume_that_cannot_be_read_proves_nothing(world: World) -> None:
 
     world.misses._open_volume = gone  # type: ignore[assignment]
     assert code(world.ask("none")) == (503, "Unknown")
+    seen = world.present.read().volume
+    assert seen is not None
+    assert seen.problem is not None
+    assert seen.problem.code == failures.NotAVolumeError.code
+    assert not seen.holds(A, world.generations[-1])
 
 
 def test_a_damaged_manifest_proves_nothing(world: World) -> None:
