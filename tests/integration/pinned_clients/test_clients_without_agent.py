@@ -97,6 +97,19 @@ def test_without_the_list_nothing_fails_while_generations_switch(clients, group)
     assert any(f"GET /u/{RPM}/" in one for member in group.members for one in member.requests())
 
 
+def test_zypper_without_the_list_takes_no_package_that_the_given_key_did_not_sign(clients, group) -> None:
+    follow_guide(clients, group, "### Without the list")
+    clients.remove(*PACKAGES)
+    for known in clients.run("rpm", "-qa", "gpg-pubkey*").stdout.split():
+        clients.must("rpm", "-e", known)
+    clients.write({"/etc/stationmaster-mirror/rpms.asc": group.debs.key.public.read_text()})
+    clients.must("zypper", "-n", "--gpg-auto-import-keys", "refresh", "--force")
+    refused = clients.run("zypper", "-n", "--gpg-auto-import-keys", "install", "lab-lib-002")
+    assert refused.returncode != 0
+    assert "gpgkey=file:/etc/stationmaster-mirror/rpms.asc" in refused.stdout, "the key that did not sign it"
+    assert clients.version("lab-lib-002") == ""
+
+
 def test_what_an_index_of_any_kept_generation_names_is_there_and_plain_names_are_of_one(clients, group) -> None:
     for _ in range(3):
         group.publish()
